@@ -1,0 +1,1 @@
+"""Published circuits, one module per publication: ``circuit(**settings)`` returns the `Circuit`."""

@@ -1,0 +1,79 @@
+"""Circuits of sensory, excitatory and inhibitory neurons that learn, declared once and run both ways.
+
+A circuit is declared as equations; the same declaration runs in continuous time (`Brian2`) and as steady states
+(`SteadyState`). Names are imported when they are first used, so that ``import neurocircuits`` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "neurocircuits.declare.circuit": ("Circuit",),
+    "neurocircuits.declare.functions": ("Function",),
+    "neurocircuits.declare.population": ("Population",),
+    "neurocircuits.declare.protocol": ("Clamp", "Phase", "Protocol", "Record", "Scale", "Window"),
+    "neurocircuits.declare.rules": ("AntiHebbian", "Hebbian", "LateralAntiHebbian", "Oja", "Rule"),
+    "neurocircuits.declare.steps": ("Cap", "Euler", "Inverse", "LargestChange", "Linear", "PerUnit", "Steps"),
+    "neurocircuits.declare.stimulus": ("Patterns", "Presentations", "Stimulus"),
+    "neurocircuits.declare.synapses": ("Synapses",),
+    "neurocircuits.declare.weights": (
+        "AllToAll", "Constant", "Explicit", "FixedInDegree", "Given", "Lognormal", "Normal", "Normalise", "OneToOne", "Paired",
+        "Probability", "Symmetric", "Tied", "Uniform",
+    ),
+    "neurocircuits.compile.compiler": ("compile_circuit",),
+    "neurocircuits.engines.steady_state": ("SteadyState",),
+    "neurocircuits.engines.brian2_engine": ("Brian2",),
+    "neurocircuits.simulation": ("resume", "run"),
+    "neurocircuits.results.storage": ("load", "save"),
+    "neurocircuits.errors": (
+        "DataError", "DivergenceError", "InterruptedRun", "NeurocircuitsError", "RunError", "StorageError", "UnitError",
+        "UnsupportedError", "ValidationError",
+    ),
+}  # fmt: skip
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+__all__ = ["__version__", *sorted(_WHERE)]
+
+if TYPE_CHECKING:
+    from neurocircuits.compile.compiler import compile_circuit as compile_circuit
+    from neurocircuits.declare.circuit import Circuit as Circuit
+    from neurocircuits.declare.functions import Function as Function
+    from neurocircuits.declare.population import Population as Population
+    from neurocircuits.declare.protocol import Clamp, Phase, Protocol, Record, Scale, Window  # noqa: F401
+    from neurocircuits.declare.rules import AntiHebbian, Hebbian, LateralAntiHebbian, Oja, Rule  # noqa: F401
+    from neurocircuits.declare.steps import Cap, Euler, Inverse, LargestChange, Linear, PerUnit, Steps  # noqa: F401
+    from neurocircuits.declare.stimulus import Patterns, Presentations, Stimulus  # noqa: F401
+    from neurocircuits.declare.synapses import Synapses as Synapses
+    from neurocircuits.declare.weights import (  # noqa: F401
+        AllToAll,
+        Constant,
+        Explicit,
+        FixedInDegree,
+        Given,
+        Lognormal,
+        Normal,
+        Normalise,
+        OneToOne,
+        Paired,
+        Probability,
+        Symmetric,
+        Tied,
+        Uniform,
+    )
+    from neurocircuits.engines.brian2_engine import Brian2 as Brian2
+    from neurocircuits.engines.steady_state import SteadyState as SteadyState
+    from neurocircuits.results.storage import load, save  # noqa: F401
+    from neurocircuits.simulation import resume, run  # noqa: F401
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'neurocircuits' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,294 @@
+"""The plan: what engines execute. It names variables and expressions, never a rule, a model or an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from neurocircuits.compile.expressions import Expression
+from neurocircuits.compile.fixed_points import ThresholdLinear
+from neurocircuits.compile.separable import Term
+from neurocircuits.declare.circuit import Circuit
+from neurocircuits.declare.population import Population
+from neurocircuits.declare.steps import Step
+from neurocircuits.declare.synapses import Synapses
+from neurocircuits.units import Dimension
+
+
+@dataclass(frozen=True)
+class PopulationPlan:
+    """How one population runs.
+
+    Attributes
+    ----------
+    declaration : Population
+        The declaration.
+    states, slow : dict of str to Expression
+        Right-hand sides of fast and slow variables, sub-expressions put in.
+    subexpressions : dict of str to Expression
+        Sub-expressions, expanded.
+    inputs : dict of str to int
+        Inputs and their polarity.
+    fixed_points : dict of str to Expression
+        Fixed points of states; empty where the engine has to relax the equations.
+    explicit : bool
+        Whether every state has a fixed point that depends on no state.
+    response : ThresholdLinear or None
+        The threshold-linear form of what the population sends, if it has one.
+    parameters : dict of str to float
+        SI values.
+    dimensions : dict of str to Dimension
+        Of variables and parameters.
+    texts, flags : dict
+        The user's text of each right-hand side and Brian 2's flags.
+    marked : dict of str to str
+        Sub-expressions recorded as ``excitation`` and ``inhibition``.
+    """
+
+    declaration: Population
+    states: dict[str, Expression]
+    slow: dict[str, Expression]
+    subexpressions: dict[str, Expression]
+    inputs: dict[str, int]
+    fixed_points: dict[str, Expression]
+    explicit: bool
+    response: ThresholdLinear | None
+    parameters: dict[str, float]
+    dimensions: dict[str, Dimension]
+    texts: dict[str, str]
+    flags: dict[str, tuple[str, ...]]
+    marked: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name of the population."""
+        return self.declaration.name
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return self.declaration.n_units
+
+    @property
+    def is_source(self) -> bool:
+        """Whether a stimulus drives the population."""
+        return self.declaration.is_source
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Every variable, input and sub-expression that can be recorded or read by a rule."""
+        if self.is_source:
+            return ("r",)
+        return (*self.states, *self.slow, *self.subexpressions, *self.inputs)
+
+    def slow_readouts(self) -> tuple[str, ...]:
+        """Slow variables and the sub-expressions of slow variables and parameters alone, such as a gain."""
+        fixed = set(self.slow) | set(self.parameters)
+        derived = [n for n, e in self.subexpressions.items() if e.names <= fixed and e.names & set(self.slow)]
+        return (*self.slow, *derived)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A sum over one side of a pathway.
+
+    Attributes
+    ----------
+    over : {"pre", "post"}
+        The side that is summed over.
+    terms : tuple of Term
+        Separable terms of the summand.
+    text : str
+        The summand.
+    """
+
+    over: str
+    terms: tuple[Term, ...]
+    text: str
+
+    @property
+    def of_weights_alone(self) -> bool:
+        """Whether the sum changes only when weights do."""
+        return all(term.post is None and term.pre is None for term in self.terms)
+
+
+@dataclass(frozen=True)
+class RulePlan:
+    """How the weights of a pathway learn.
+
+    Attributes
+    ----------
+    drift : Expression
+        The whole drift.
+    terms : tuple of Term
+        Its separable terms; empty if it has to be evaluated presentation by presentation.
+    reason : str
+        Why it is not separable.
+    aggregates : dict of str to Aggregate
+        Sums over a side.
+    layer_terms : dict of str to (str, Expression)
+        Population terms: the side that they belong to and their expression.
+    parameters : dict of str to float
+        SI values.
+    step : Step
+        How the mean drift becomes a change.
+    symmetric : bool
+        Whether exchanging the sides leaves the drift unchanged, so that symmetric weights stay symmetric.
+    text : str
+        The user's text.
+    """
+
+    drift: Expression
+    terms: tuple[Term, ...]
+    reason: str
+    aggregates: dict[str, Aggregate]
+    layer_terms: dict[str, tuple[str, Expression]]
+    parameters: dict[str, float]
+    step: Step
+    symmetric: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class PathwayPlan:
+    """How one pathway transmits and learns.
+
+    Attributes
+    ----------
+    declaration : Synapses
+        The declaration.
+    owner : str
+        The pathway whose array this one reads; its own name unless tied or paired.
+    transposed : bool
+        Whether the array is read as its transpose.
+    part : int
+        0, or +1 and -1 for the positive and negative part of a paired array.
+    sign : int
+        +1 or -1, applied on transmission.
+    applied_sign : int
+        The sign that reaches the input: 1 where the input has a polarity, since the equations give the sign.
+    terms : tuple of Term
+        What is transmitted, as a sum of h(w) g(pre).
+    bounds : (float, float)
+        Bounds of the array.
+    rule : RulePlan or None
+        The rule of the array's owner.
+    """
+
+    declaration: Synapses
+    owner: str
+    transposed: bool
+    part: int
+    sign: int
+    applied_sign: int
+    terms: tuple[Term, ...]
+    bounds: tuple[float, float]
+    rule: RulePlan | None
+
+    @property
+    def name(self) -> str:
+        """Name of the pathway."""
+        return self.declaration.name or ""
+
+    @property
+    def pre(self) -> str:
+        """Presynaptic population."""
+        return self.declaration.pre
+
+    @property
+    def post(self) -> str:
+        """Postsynaptic population."""
+        return self.declaration.post
+
+    @property
+    def input(self) -> str:
+        """Input of the postsynaptic population that is fed."""
+        return self.declaration.input
+
+    @property
+    def owns(self) -> bool:
+        """Whether the array belongs to this pathway."""
+        return self.owner == self.name
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Populations that are solved together, in the order in which loops are solved.
+
+    Attributes
+    ----------
+    populations : tuple of str
+        Names.
+    recurrent : bool
+        Whether a pathway leads back.
+    rectified : tuple of str
+        Threshold-linear populations that stay as unknowns; empty if the loop is not threshold-linear.
+    eliminated : tuple of str
+        Linear populations with non-negative input, which are put into the others.
+    """
+
+    populations: tuple[str, ...]
+    recurrent: bool
+    rectified: tuple[str, ...]
+    eliminated: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What engines execute.
+
+    Attributes
+    ----------
+    circuit : Circuit
+        The declaration.
+    populations : dict of str to PopulationPlan
+        By name.
+    pathways : dict of str to PathwayPlan
+        By name.
+    loops : tuple of Loop
+        Populations grouped by who depends on whom, sources left out.
+    """
+
+    circuit: Circuit
+    populations: dict[str, PopulationPlan]
+    pathways: dict[str, PathwayPlan]
+    loops: tuple[Loop, ...]
+
+    @property
+    def sources(self) -> dict[str, PopulationPlan]:
+        """Populations that stimuli drive."""
+        return {name: p for name, p in self.populations.items() if p.is_source}
+
+    @property
+    def driven(self) -> dict[str, PopulationPlan]:
+        """Populations with equations."""
+        return {name: p for name, p in self.populations.items() if not p.is_source}
+
+    @property
+    def plastic(self) -> dict[str, PathwayPlan]:
+        """Pathways that learn."""
+        return {name: p for name, p in self.pathways.items() if p.rule is not None}
+
+    @property
+    def spiking(self) -> bool:
+        """Whether any population spikes."""
+        return any(p.declaration.is_spiking for p in self.populations.values())
+
+    def into(self, population: str) -> list[PathwayPlan]:
+        """Pathways that end at a population."""
+        return [p for p in self.pathways.values() if p.post == population]
+
+    def with_parameters(self, overrides: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """Return the SI parameters of all populations and rules, with overrides such as ``{"E.tau": 0.005}``."""
+        values = {name: dict(p.parameters) for name, p in self.populations.items()}
+        values.update({name: dict(p.rule.parameters) for name, p in self.pathways.items() if p.rule is not None})
+        for key, value in overrides.items():
+            name, _, parameter = key.partition(".")
+            values[name][parameter] = value
+        return values
+
+    def explain(self, latex: bool = False) -> str:
+        """Return what will be integrated, solved and learned, as text or LaTeX."""
+        from neurocircuits.compile.explain import explain
+
+        return explain(self, latex)

@@ -1,0 +1,15 @@
+"""Data sets that circuits learn from: two that need no download, and public ones with checksums.
+
+Nothing is downloaded at import. A new set is one further module: a table of files, addresses and checksums for
+:func:`neurocircuits.datasets._fetch.locate`, and a parser that ends in a :class:`Dataset`.
+"""
+
+from __future__ import annotations
+
+from neurocircuits.datasets._bars import bar_templates, bars
+from neurocircuits.datasets._digits import digits
+from neurocircuits.datasets._fetch import cache_folder, data_folder
+from neurocircuits.datasets._mnist import mnist
+from neurocircuits.datasets.dataset import Dataset
+
+__all__ = ["Dataset", "bar_templates", "bars", "cache_folder", "data_folder", "digits", "mnist"]

@@ -1,0 +1,379 @@
+"""Protocols: phases of stimuli with plasticity switches, interventions, timetables and what to record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurocircuits.declare.circuit import Circuit
+from neurocircuits.declare.functions import check_identifier
+from neurocircuits.declare.serialise import FrozenMap, declaration
+from neurocircuits.declare.steps import scheduled
+from neurocircuits.declare.stimulus import Presentations, Stimulus
+from neurocircuits.declare.weights import Paired, Tied
+from neurocircuits.errors import ValidationError, listed
+from neurocircuits.randomness import Streams
+from neurocircuits.units import quantity, seconds
+
+
+@declaration
+@dataclass(frozen=True, init=False)
+class Record:
+    """Declare what a phase records.
+
+    Parameters
+    ----------
+    *names : str
+        Variables, inputs or sub-expressions of populations; ``excitation`` and ``inhibition`` are always there. A name
+        that a population lacks is skipped there, and refused if no population has it.
+    populations : sequence of str or None
+        Which populations; all that have equations unless given.
+    every : int
+        Record each ``every``-th presentation.
+    units : sequence of int or None
+        Which units; all unless given.
+    interval : quantity or None
+        In continuous time, record also within a presentation at this interval; steady states have one value each.
+    weights_every : int or None
+        Snapshots of weights and slow variables each so many presentations, besides those at the phase's end.
+    """
+
+    variables: tuple[str, ...]
+    populations: tuple[str, ...] | None
+    every: int
+    units: tuple[int, ...] | None
+    interval: float | None
+    weights_every: int | None
+
+    def __init__(
+        self,
+        *names: str,
+        variables: Sequence[str] = (),
+        populations: Sequence[str] | None = None,
+        every: int = 1,
+        units: Sequence[int] | None = None,
+        interval: Any = None,
+        weights_every: int | None = None,
+    ) -> None:
+        set_ = object.__setattr__
+        set_(self, "variables", (*names, *variables))
+        set_(self, "populations", None if populations is None else tuple(populations))
+        set_(self, "every", every)
+        set_(self, "units", None if units is None else tuple(int(u) for u in units))
+        set_(self, "interval", None if interval is None else seconds(interval, "Record.interval"))
+        set_(self, "weights_every", weights_every)
+        for name in ("every", "weights_every"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValidationError(f"Record.{name}: {value!r} is not a positive whole number.")
+
+
+@declaration
+@dataclass(frozen=True)
+class Window:
+    """A part of each presentation.
+
+    Parameters
+    ----------
+    duration : quantity
+        Duration.
+    plastic : bool
+        Whether weights and slow variables learn.
+    hold : bool
+        Whether the fast variables are held at their values.
+    step : quantity or None
+        Time step of this window; the engine's unless given.
+    """
+
+    duration: Any
+    plastic: bool = True
+    hold: bool = False
+    step: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "duration", seconds(self.duration, "Window.duration"))
+        if not 0 < self.duration < math.inf:
+            raise ValidationError(f"Window.duration: {self.duration!r} s is not positive and finite.")
+        if self.step is not None:
+            object.__setattr__(self, "step", seconds(self.step, "Window.step"))
+            n_steps = self.duration / self.step if self.step > 0 else 0.0
+            if n_steps < 1 or abs(n_steps - round(n_steps)) > 1e-6 * n_steps:
+                raise ValidationError(f"Window: step {self.step} s does not divide the duration {self.duration} s.")
+
+
+@declaration
+@dataclass(frozen=True)
+class Scale:
+    """Multiply weights of a pathway when a phase begins.
+
+    Parameters
+    ----------
+    pathway : str
+        The pathway that owns the array.
+    factor : float
+        Not negative.
+    post, pre : sequence of int or None
+        Only synapses of these units; all unless given.
+    """
+
+    pathway: str
+    factor: float
+    post: Any = None
+    pre: Any = None
+
+    def __post_init__(self) -> None:
+        if not (self.factor >= 0 and math.isfinite(self.factor)):
+            raise ValidationError(f"Scale({self.pathway!r}): factor {self.factor!r} must be 0 or above; signs never flip.")
+        for side in ("post", "pre"):
+            value = getattr(self, side)
+            if value is not None:
+                object.__setattr__(self, side, tuple(int(k) for k in getattr(value, "values", value)))
+
+    def mask(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return which synapses are scaled, (post, pre) of bool."""
+        mask = np.ones(shape, dtype=bool)
+        for axis, chosen in enumerate((self.post, self.pre)):
+            if chosen is not None:
+                line = np.zeros(shape[axis], dtype=bool)
+                line[list(chosen)] = True
+                mask &= line[:, None] if axis == 0 else line[None, :]
+        return mask
+
+
+@declaration
+@dataclass(frozen=True)
+class Clamp:
+    """Hold what cells send at a value for a whole phase; 0 silences them.
+
+    Parameters
+    ----------
+    population : str
+        The population.
+    value : float
+        What its transmitted variable ``r`` is held at.
+    units : sequence of int or None
+        Which units; all unless given.
+    """
+
+    population: str
+    value: float = 0.0
+    units: Any = None
+
+    def __post_init__(self) -> None:
+        if not (self.value >= 0 and math.isfinite(self.value)):
+            raise ValidationError(f"Clamp({self.population!r}): value {self.value!r} must be finite and not negative.")
+        if self.units is not None:
+            object.__setattr__(self, "units", tuple(int(k) for k in getattr(self.units, "values", self.units)))
+
+
+@declaration
+@dataclass(frozen=True)
+class Phase:
+    """Declare a phase.
+
+    Parameters
+    ----------
+    name : str
+        Name, a coordinate of results.
+    stimuli : mapping of str to Stimulus
+        What each source population is shown; all of the same number of presentations.
+    epochs : int
+        How often the stimuli are gone through.
+    plasticity : bool or mapping of str to (bool, float or schedule)
+        Whether, and at what scale of their rate, pathways and the slow variables of populations learn. A mapping names
+        pathways or populations; those it does not name learn at scale 1.
+    parameters : mapping of str to quantity
+        Overrides for this phase, ``"E.tau"`` for a population's parameter, ``"S_to_E.eta"`` for a rule's.
+    interventions : sequence of Scale or Clamp
+        What is done to weights and cells.
+    timetable : sequence of Window
+        Parts of each presentation; one plastic window as long as the stimulus says unless given.
+    record : Record or None
+        What to record of activity; weights and slow variables are kept at the end of each phase in any case.
+
+    Raises
+    ------
+    ValidationError
+        If stimuli differ in length, or a value is not allowed.
+    """
+
+    name: str
+    stimuli: Mapping[str, Stimulus]
+    epochs: int = 1
+    plasticity: Any = True
+    parameters: Mapping[str, Any] = field(default_factory=FrozenMap)
+    interventions: Sequence[Scale | Clamp] = ()
+    timetable: Sequence[Window] = ()
+    record: Record | None = None
+
+    def __post_init__(self) -> None:
+        owner = f"Phase({self.name!r})"
+        set_ = object.__setattr__
+        if not isinstance(self.stimuli, Mapping) or not self.stimuli:
+            raise ValidationError(f"{owner}.stimuli: give a mapping from source populations to stimuli.")
+        for name, stimulus in self.stimuli.items():
+            if not isinstance(stimulus, Stimulus):
+                raise ValidationError(f"{owner}.stimuli[{name!r}]: {type(stimulus).__name__} is not a Stimulus; use Patterns(array).")
+        lengths = {name: stimulus.n_presentations for name, stimulus in self.stimuli.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValidationError(f"{owner}.stimuli: numbers of presentations differ: {lengths}.")
+        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
+            raise ValidationError(f"{owner}.epochs: {self.epochs!r} is not a positive whole number.")
+        if isinstance(self.plasticity, Mapping):
+            for key, value in self.plasticity.items():
+                if not callable(value) and not float(value) >= 0:
+                    raise ValidationError(f"{owner}.plasticity[{key!r}]: the scale {value!r} is negative.")
+            set_(self, "plasticity", FrozenMap(self.plasticity))
+        elif not isinstance(self.plasticity, bool):
+            raise ValidationError(f"{owner}.plasticity: {self.plasticity!r} is neither bool nor mapping.")
+        overrides = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}
+        set_(self, "parameters", FrozenMap(overrides))
+        set_(self, "stimuli", FrozenMap(self.stimuli))
+        set_(self, "interventions", tuple(self.interventions))
+        set_(self, "timetable", tuple(self.timetable))
+
+    @property
+    def n_per_epoch(self) -> int:
+        """Presentations in an epoch."""
+        return next(iter(self.stimuli.values())).n_presentations
+
+    @property
+    def n_presentations(self) -> int:
+        """Presentations in the phase."""
+        return self.epochs * self.n_per_epoch
+
+    def frozen(self, names: Iterable[str]) -> bool:
+        """Return whether none of the named pathways and populations learns at any time of the phase."""
+        if isinstance(self.plasticity, bool):
+            return not self.plasticity
+        values = [self.plasticity.get(name, 1.0) for name in names]
+        return not any(callable(value) or float(value) for value in values)
+
+    def scale(self, name: str, progress: float) -> float:
+        """Return the scale of the learning rate of a pathway or population at ``progress`` in [0, 1]."""
+        if isinstance(self.plasticity, bool):
+            return float(self.plasticity)
+        return scheduled(self.plasticity.get(name, 1.0), progress)
+
+    def windows(self, duration: float) -> tuple[Window, ...]:
+        """Return the parts of a presentation."""
+        return tuple(self.timetable) or (Window(duration),)
+
+    def batch(self, start: int, size: int, streams: Streams) -> dict[str, Presentations]:
+        """Return up to ``size`` presentations from number ``start`` on, by source; a batch ends with its epoch.
+
+        Durations are those of the timetable where there is one.
+        """
+        epoch, first = divmod(start, self.n_per_epoch)
+        indices = np.arange(first, min(first + size, self.n_per_epoch))
+        parts = {
+            name: stimulus.at(indices, streams.child("stimulus", self.name, name, epoch))
+            for name, stimulus in self.stimuli.items()
+        }
+        if self.timetable:
+            durations = np.full(len(indices), sum(window.duration for window in self.timetable))
+            parts = {k: Presentations(p.values, durations, p.labels, p.index) for k, p in parts.items()}
+        return parts
+
+
+@declaration
+@dataclass(frozen=True)
+class Protocol:
+    """Declare a sequence of phases.
+
+    Parameters
+    ----------
+    phases : sequence of Phase
+        Phases of different names.
+    name : str
+        Name, kept in results.
+
+    Raises
+    ------
+    ValidationError
+        If there is no phase or a name is used twice.
+    """
+
+    phases: Sequence[Phase]
+    name: str = "protocol"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "phases", tuple(self.phases))
+        names = [phase.name for phase in self.phases]
+        if not names or len(set(names)) != len(names) or "initial" in names:
+            raise ValidationError(f"Protocol: phases {listed(names)}; at least one, of different names, none called 'initial'.")
+        for phase in self.phases:
+            check_identifier(phase.name, "Protocol", reserved=False)
+
+    def check(self, circuit: Circuit) -> None:
+        """Check that every name and shape fits the circuit, before anything runs.
+
+        Raises
+        ------
+        ValidationError
+            If something does not fit.
+        """
+        for phase in self.phases:
+            _check_phase(phase, circuit)
+
+
+def _check_phase(phase: Phase, circuit: Circuit) -> None:
+    owner = f"Phase({phase.name!r})"
+    sources = {p.name: p for p in circuit.populations if p.is_source}
+    for name, stimulus in phase.stimuli.items():
+        population = circuit.population(name)
+        if not population.is_source:
+            raise ValidationError(
+                f"{owner}.stimuli[{name!r}]: population {name!r} has equations and cannot be driven by a stimulus. Declare a "
+                f"source population without equations and synapses from it. Sources: {listed(sources)}."
+            )
+        if stimulus.n_units != population.n_units:
+            raise ValidationError(
+                f"{owner}.stimuli[{name!r}]: the stimulus has {stimulus.n_units} units, population {name!r} {population.n_units}."
+            )
+    if missing := [name for name in sources if name not in phase.stimuli]:
+        raise ValidationError(f"{owner}.stimuli: source populations {listed(missing)} have no stimulus.")
+    pathways = {s.name: s for s in circuit.synapses}
+    populations = {p.name: p for p in circuit.populations}
+    for name in phase.plasticity if isinstance(phase.plasticity, Mapping) else ():
+        if name not in pathways and name not in populations:
+            raise ValidationError(f"{owner}.plasticity: no pathway or population {name!r}. Known: {listed([*pathways, *populations])}.")
+        if name in pathways and isinstance(pathways[name].weights, Tied | Paired):
+            raise ValidationError(f"{owner}.plasticity: {name!r} shares the array of {pathways[name].weights.owner!r}; name that.")
+    for key in phase.parameters:
+        _check_override(key, circuit, owner)
+    for intervention in phase.interventions:
+        _check_intervention(intervention, circuit, owner)
+    if phase.record is not None and phase.record.populations is not None:
+        for name in phase.record.populations:
+            circuit.population(name)
+
+
+def _check_override(key: str, circuit: Circuit, owner: str) -> None:
+    name, _, parameter = key.partition(".")
+    known = {p.name: p.parameters for p in circuit.populations}
+    known.update({s.name: s.rule.parameters for s in circuit.synapses if s.rule is not None})
+    if parameter not in known.get(name, {}):
+        names = [f"{a}.{b}" for a, parameters in known.items() for b in parameters]
+        raise ValidationError(f"{owner}.parameters[{key!r}]: no such parameter. Known: {listed(names)}.")
+
+
+def _check_intervention(intervention: Scale | Clamp, circuit: Circuit, owner: str) -> None:
+    if isinstance(intervention, Clamp):
+        population = circuit.population(intervention.population)
+        limits = {"units": population.n_units}
+    elif isinstance(intervention, Scale):
+        synapses = circuit.pathway(intervention.pathway)
+        if isinstance(synapses.weights, Tied | Paired):
+            raise ValidationError(f"{owner}.interventions: {synapses.name!r} shares an array; scale its owner {synapses.weights.owner!r}.")
+        limits = {side: circuit.population(getattr(synapses, side)).n_units for side in ("post", "pre")}
+    else:
+        raise ValidationError(f"{owner}.interventions: {intervention!r} is neither Scale nor Clamp.")
+    for name, n_units in limits.items():
+        chosen = getattr(intervention, name)
+        if chosen is not None and (not chosen or min(chosen) < 0 or max(chosen) >= n_units):
+            raise ValidationError(f"{owner}.interventions: {name} {chosen} must be between 0 and {n_units - 1}.")

@@ -1,0 +1,194 @@
+"""Plasticity rules: text for the drift of a weight, and a catalogue of published rules written with it.
+
+Names in the drift: ``w`` (magnitude; the signed value in unconstrained circuits and pairs), ``x_pre`` and ``x_post`` for any
+variable, input or sub-expression ``x`` of the two populations, ``dale`` (+1 or -1 of the source), ``n_pre``, ``n_post``, the
+rule's parameters, aggregates and population terms. The drift is a rate of change, in units of the weight per second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurocircuits.declare.functions import check_identifier
+from neurocircuits.declare.serialise import FrozenMap, declaration
+from neurocircuits.declare.steps import Euler, Step
+from neurocircuits.errors import ValidationError
+from neurocircuits.units import quantity
+
+
+@declaration
+@dataclass(frozen=True)
+class Rule:
+    """Declare how the weights of a pathway learn.
+
+    Parameters
+    ----------
+    drift : str
+        Right-hand side of dw/dt.
+    parameters : mapping of str to quantity
+        Constants of the texts.
+    aggregates : mapping of str to str
+        Sums over one side, ``"sum_over_pre(...)"`` (a value per target) or ``"sum_over_post(...)"`` (a value per source).
+    terms : mapping of str to str
+        Population terms, values that need the whole layer: expressions with ``ranked(x_post, k)`` (1 for the unit with
+        the k-th largest value, 0 for others), ``winner(x_post)`` and ``total(x_post)``.
+    traces : mapping of str to (str, quantity)
+        Low-pass variables ``name: (what, tau)`` of an event rule.
+    on_pre, on_post : str or None
+        Event form, for spiking populations.
+    step : Step
+        How the mean drift becomes a change.
+    fixed_point : str
+        What holds where the rule is at rest, for documentation.
+    source : str
+        Author, year, equation.
+
+    Raises
+    ------
+    ValidationError
+        If neither drift nor event form is given, or a name is reserved or used twice.
+    """
+
+    drift: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=FrozenMap)
+    aggregates: Mapping[str, str] = field(default_factory=FrozenMap)
+    terms: Mapping[str, str] = field(default_factory=FrozenMap)
+    traces: Mapping[str, Any] = field(default_factory=FrozenMap)
+    on_pre: str | None = None
+    on_post: str | None = None
+    step: Step = field(default_factory=Euler)
+    fixed_point: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        owner = f"Rule({self.drift!r})"
+        if not (self.drift or self.on_pre or self.on_post):
+            raise ValidationError(f"{owner}: give a drift, for example 'eta*(r_post*r_pre - w)', or an event form.")
+        names: list[str] = [*self.parameters, *self.aggregates, *self.terms, *self.traces]
+        for name in names:
+            check_identifier(name, owner)
+            if names.count(name) > 1:
+                raise ValidationError(f"{owner}: the name {name!r} is used twice.")
+        parameters = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}
+        object.__setattr__(self, "parameters", FrozenMap(parameters))
+        for name in ("aggregates", "terms", "traces"):
+            object.__setattr__(self, name, FrozenMap(getattr(self, name)))
+        if not isinstance(self.step, Step):
+            raise ValidationError(f"{owner}.step: {self.step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit.")
+
+
+def Hebbian(eta: Any, gamma: float = 1.0, kappa: float = 0.0, step: Step = Euler()) -> Rule:  # noqa: N802
+    """Return the Hebbian rule with decay and competition among the synapses that converge on a unit.
+
+    ``dw/dt = eta*(r_post*r_pre - gamma*w - kappa*sum_pre w)``. At rest a synapse survives if its correlation exceeds
+    ``kappa * sum_pre w``, and then equals the excess divided by gamma. Weights are magnitudes, clipped at 0.
+
+    Parameters
+    ----------
+    eta : quantity
+        Learning rate, 1/s.
+    gamma, kappa : float
+        Decay and competition.
+    step : Step
+        How the mean drift becomes a change.
+
+    References
+    ----------
+    Yang, Luther and Seung (2020), slides, Delta W; Seung (2018), arXiv:1812.11581.
+    """
+    return Rule(
+        "eta*(r_post*r_pre - gamma*w - kappa*incoming)",
+        parameters={"eta": eta, "gamma": gamma, "kappa": kappa},
+        aggregates={"incoming": "sum_over_pre(w)"},
+        step=step,
+        fixed_point="w = rectify(<r_post*r_pre> - kappa*incoming)/gamma",
+        source="Seung (2018), arXiv:1812.11581",
+    )
+
+
+def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler()) -> Rule:  # noqa: N802
+    """Return the rule of excitatory synapses onto inhibitory cells, with competition among those of one inhibitory cell.
+
+    ``dw/dt = eta*(r_post*r_pre - (q**2 - p**2)*w - p**2*sum_pre w)``. With the reverse pathway tied to it, inhibition
+    learns to decorrelate: for cells with power q**2 the second moments <r_i r_j> are held at p**2 or below.
+
+    Parameters
+    ----------
+    eta : quantity
+        Learning rate, 1/s.
+    p, q : float
+        Targets, 0 < p < q.
+    step : Step
+        How the mean drift becomes a change.
+
+    Raises
+    ------
+    ValidationError
+        Unless 0 < p < q.
+
+    References
+    ----------
+    Yang, Luther and Seung (2020), slides, Delta A; Seung (2018), arXiv:1812.11581.
+    """
+    if not 0 < p < q:
+        raise ValidationError(f"AntiHebbian: p = {p!r} and q = {q!r}; 0 < p < q is needed.")
+    return Rule(
+        "eta*(r_post*r_pre - (q**2 - p**2)*w - p**2*incoming)",
+        parameters={"eta": eta, "p": p, "q": q},
+        aggregates={"incoming": "sum_over_pre(w)"},
+        step=step,
+        fixed_point="<r_post*r_pre> = (q**2 - p**2)*w + p**2*incoming where w > 0",
+        source="Seung (2018), arXiv:1812.11581",
+    )
+
+
+def LateralAntiHebbian(eta: Any, p: float, step: Step = Euler()) -> Rule:  # noqa: N802
+    """Return the rule of direct lateral inhibition, ``dw/dt = eta*(r_post*r_pre - p**2)``.
+
+    At rest the second moment of two cells is p**2, or smaller where the synapse is gone.
+
+    Parameters
+    ----------
+    eta : quantity
+        Learning rate, 1/s.
+    p : float
+        Target of the pair, positive.
+    step : Step
+        How the mean drift becomes a change.
+
+    References
+    ----------
+    Seung and Zung (2017), arXiv:1704.00646, Delta L.
+    """
+    return Rule(
+        "eta*(r_post*r_pre - p**2)",
+        parameters={"eta": eta, "p": p},
+        step=step,
+        fixed_point="<r_post*r_pre> = p**2 where w > 0",
+        source="Seung and Zung (2017), arXiv:1704.00646",
+    )
+
+
+def Oja(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
+    """Return Oja's rule, ``dw/dt = eta*r_post*(r_pre - r_post*w)``: rows tend to unit length along the principal direction.
+
+    Parameters
+    ----------
+    eta : quantity
+        Learning rate, 1/s.
+    step : Step
+        How the mean drift becomes a change.
+
+    References
+    ----------
+    Oja (1982), J. Math. Biol. 15:267-273, eq. 3, doi:10.1007/BF00275687.
+    """
+    return Rule(
+        "eta*r_post*(r_pre - r_post*w)",
+        parameters={"eta": eta},
+        step=step,
+        fixed_point="<r_post*r_pre> = <r_post**2>*w",
+        source="Oja (1982), doi:10.1007/BF00275687",
+    )

@@ -1,0 +1,98 @@
+"""Synapses: a pathway from one population to another, with its weights, connectivity, transmission and rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from neurocircuits.declare.functions import check_identifier
+from neurocircuits.declare.rules import Rule
+from neurocircuits.declare.serialise import declaration
+from neurocircuits.declare.weights import AllToAll, Connectivity, Constant, Normalise, Paired, Tied, Weights
+from neurocircuits.errors import ValidationError
+from neurocircuits.units import quantity, seconds
+
+
+@declaration
+@dataclass(frozen=True)
+class Synapses:
+    """Declare a pathway.
+
+    Parameters
+    ----------
+    pre, post : str
+        Names of the populations.
+    weights : Weights
+        Initial magnitudes (`Uniform`, `Given`, ...), or `Tied` or `Paired` to another pathway's array. A number means
+        the same weight everywhere; an array means `Given`.
+    rule : Rule or None
+        How the weights learn; none for `Tied` and `Paired` pathways, whose owner learns.
+    name : str or None
+        ``pre_to_post`` unless given.
+    input : str
+        The variable of ``post`` that is fed; ``drive`` unless given.
+    transmits : str
+        What one synapse passes on, in terms of ``w`` and variables of ``pre``; ``w*r_pre`` unless given.
+    connectivity : AllToAll, OneToOne, Probability, FixedInDegree or Explicit
+        Which pairs are connected.
+    bounds : (float, float) or None
+        Bounds of the weights; (0, inf) unless given, (-inf, inf) in unconstrained circuits and for pairs.
+    normalise : Normalise or None
+        A norm to keep.
+    on_pre : str or None
+        What a presynaptic spike does, for spiking populations.
+    delay : quantity
+        Transmission delay, for spiking populations.
+    unit : quantity
+        Unit of the weights; that of the input that is fed unless given.
+
+    Raises
+    ------
+    ValidationError
+        If names, bounds or weights do not fit.
+    """
+
+    pre: str
+    post: str
+    weights: Any = Constant(1.0)
+    rule: Rule | None = None
+    name: str | None = None
+    input: str = "drive"
+    transmits: str = "w*r_pre"
+    connectivity: Connectivity = AllToAll()
+    bounds: tuple[float, float] | None = None
+    normalise: Normalise | None = None
+    on_pre: str | None = None
+    delay: Any = 0.0
+    unit: Any = None
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        if self.name is None:
+            set_(self, "name", f"{self.pre}_to_{self.post}")
+        owner = f"Synapses({self.name!r})"
+        check_identifier(self.name, owner, reserved=False)
+        if not isinstance(self.weights, Weights):
+            from neurocircuits.declare.weights import Given
+
+            plain = isinstance(self.weights, int | float)
+            set_(self, "weights", Constant(float(self.weights)) if plain else Given(self.weights))
+        if self.rule is not None and not isinstance(self.rule, Rule):
+            raise ValidationError(f"{owner}.rule: {self.rule!r} is not a Rule.")
+        if isinstance(self.weights, Tied | Paired):
+            kind = type(self.weights).__name__
+            if self.rule is not None:
+                raise ValidationError(
+                    f"{owner}.rule: the pathway is {kind.lower()} to {self.weights.owner!r}, which owns the array and "
+                    f"learns. Give the rule to {self.weights.owner!r}."
+                )
+            if self.normalise is not None or self.bounds is not None:
+                raise ValidationError(f"{owner}: bounds and normalisation belong to the owner {self.weights.owner!r}.")
+        if self.bounds is not None:
+            low, high = (float(bound) for bound in self.bounds)
+            if not low <= high:
+                raise ValidationError(f"{owner}.bounds: lower bound {low} is above upper bound {high}.")
+            set_(self, "bounds", (low, high))
+        set_(self, "delay", seconds(self.delay, f"{owner}.delay"))
+        if self.unit is not None:
+            set_(self, "unit", quantity(self.unit, f"{owner}.unit"))

@@ -1,0 +1,1 @@
+"""Engines: how plans run. Nothing here knows a published circuit."""

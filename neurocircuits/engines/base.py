@@ -1,0 +1,253 @@
+"""What every engine offers: reasons why it cannot run something, and live simulations that advance, stop and resume."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+
+from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.protocol import Clamp, Phase, Protocol, Scale
+from neurocircuits.declare.stimulus import Presentations
+from neurocircuits.engines.learning import Learner
+from neurocircuits.engines.values import WeightStore, initial_values
+from neurocircuits.errors import StorageError, UnsupportedError, ValidationError, listed
+from neurocircuits.randomness import Streams
+
+State = dict[str, Any]
+
+
+@dataclass
+class Feed:
+    """The presentations of a phase, taken from wherever a run stands.
+
+    Parameters
+    ----------
+    batch : callable
+        ``batch(start, size)`` returns presentations by source population; it may return fewer than ``size``.
+    stop : int
+        Number after the last presentation.
+    position : int
+        Number of the next presentation.
+    """
+
+    batch: Callable[[int, int], dict[str, Presentations]]
+    stop: int
+    position: int = 0
+
+    @property
+    def progress(self) -> float:
+        """Fraction that has been taken."""
+        return self.position / self.stop
+
+    def take(self, size: int) -> dict[str, Presentations] | None:
+        """Return the next presentations and move on, or None at the end."""
+        if self.position >= self.stop:
+            return None
+        parts = self.batch(self.position, min(size, self.stop - self.position))
+        self.position += len(next(iter(parts.values())).durations)
+        return parts
+
+
+@dataclass
+class Readings:
+    """What there is to record after some presentations.
+
+    Attributes
+    ----------
+    presentations : dict of str to Presentations
+        What was shown.
+    read : callable
+        ``read(population, variable)`` returns (n, unit); ``excitation`` and ``inhibition`` are variables, too.
+    residual, iterations, distance : ndarray, shape (n,)
+        Of the solver and from the steady state; NaN where there is none.
+    within : list of (float, callable)
+        Samples within the presentation: time since onset in seconds and a ``read``.
+    """
+
+    presentations: dict[str, Presentations]
+    read: Callable[[str, str], np.ndarray]
+    residual: np.ndarray
+    iterations: np.ndarray
+    distance: np.ndarray
+    within: list[tuple[float, Callable[[str, str], np.ndarray]]] = field(default_factory=list)
+
+    @property
+    def n(self) -> int:
+        """Number of presentations."""
+        return len(self.residual)
+
+
+Observer = Callable[[Readings], bool]
+
+
+class Simulation(ABC):
+    """A circuit that is alive: it is shown presentations, and its state can be taken and put back.
+
+    Attributes
+    ----------
+    plan : Plan
+        The plan.
+    store : WeightStore
+        Weights.
+    values : dict of str to PopulationValues
+        Variables of populations.
+    parameters : dict
+        SI parameters, by population or pathway.
+    """
+
+    def __init__(self, plan: Plan, streams: Streams, dtype: str = "float64") -> None:
+        self.plan, self.streams = plan, streams
+        self.parameters = plan.with_parameters({})
+        self.store = WeightStore(plan, streams, dtype)
+        self.values = initial_values(plan, self.parameters, dtype)
+        self.learner = Learner(plan, self.store, self.values, self.parameters)
+        self.phase: Phase | None = None
+
+    def begin(self, phase: Phase, resumed: bool = False) -> None:
+        """Set parameters, clamps and scaled weights of a phase; a resumed phase has scaled its weights already."""
+        self.phase = phase
+        for name, fresh in self.plan.with_parameters({key: value.value for key, value in phase.parameters.items()}).items():
+            self.parameters[name].clear()
+            self.parameters[name].update(fresh)
+        for values in self.values.values():
+            values.clamp = None
+        for intervention in phase.interventions:
+            if isinstance(intervention, Clamp):
+                n_units = self.plan.populations[intervention.population].n_units
+                mask = np.ones(n_units, dtype=bool) if intervention.units is None else np.isin(np.arange(n_units), intervention.units)
+                self.values[intervention.population].clamp = (mask, float(intervention.value))
+            elif isinstance(intervention, Scale) and not resumed:
+                array = self.store.arrays[intervention.pathway]
+                array[intervention.mask(array.shape)] *= intervention.factor
+                self.store.changed(intervention.pathway)
+
+    def scale(self, progress: float) -> Callable[[str], float]:
+        """Return the scale of learning rates by name at ``progress`` of the phase."""
+        phase = self.phase
+        if phase is None:
+            raise ValidationError("Simulation: call begin(phase) before anything is presented.")
+        return lambda name: phase.scale(name, progress)
+
+    def learns(self) -> bool:
+        """Return whether anything learns at any time of the present phase."""
+        learners = [*self.plan.plastic, *(name for name, p in self.plan.populations.items() if p.slow)]
+        return bool(learners) and self.phase is not None and not self.phase.frozen(learners)
+
+    @abstractmethod
+    def go(self, feed: Feed, observe: Observer) -> None:
+        """Present from ``feed`` until it ends or ``observe`` returns True, which asks for a pause."""
+
+    def advance(self, batch: Mapping[str, Presentations]) -> Readings:
+        """Present a batch and return what there is to record.
+
+        Parameters
+        ----------
+        batch : mapping of str to Presentations
+            By source population.
+        """
+        n = len(next(iter(batch.values())).durations)
+        seen: list[Readings] = []
+        feed = Feed(lambda start, size: {k: _rows(p, slice(start, start + size)) for k, p in batch.items()}, n)
+        self.go(feed, lambda readings: bool(seen.append(_kept(readings, self.plan))))
+        return _joined(seen)
+
+    def state(self) -> State:
+        """Return a copy of everything that changes, as arrays by name."""
+        state: State = {f"weights/{name}": array.copy() for name, array in self.store.arrays.items()}
+        for name, values in self.values.items():
+            if not self.plan.populations[name].is_source:
+                state |= {f"values/{name}/{key}": np.array(value) for key, value in values.data.items()}
+        return state
+
+    def load(self, state: State) -> None:
+        """Put a state back.
+
+        Raises
+        ------
+        StorageError
+            If it belongs to another circuit.
+        """
+        for name, array in self.store.arrays.items():
+            kept = state.get(f"weights/{name}")
+            if kept is None or kept.shape != array.shape:
+                raise StorageError(f"State: it holds no weights {name!r} of shape {array.shape}; it belongs to another circuit.")
+            array[...] = kept
+            self.store.changed(name)
+        for key, value in state.items():
+            kind, _, rest = key.partition("/")
+            if kind == "values":
+                name, _, variable = rest.partition("/")
+                self.values[name].data[variable] = np.array(value)
+
+
+def _rows(presentations: Presentations, rows: slice) -> Presentations:
+    p = presentations
+    return Presentations(p.values[rows], p.durations[rows], p.labels[rows], p.index[rows])
+
+
+def _kept(readings: Readings, plan: Plan) -> Readings:
+    """Copy what can be read now, since the buffers behind it are used again."""
+    kept = {
+        (name, variable): np.array(readings.read(name, variable))
+        for name, population in plan.driven.items()
+        for variable in (*population.variables, "excitation", "inhibition")
+    }
+    return Readings(
+        readings.presentations, lambda name, variable: kept[name, variable], readings.residual, readings.iterations, readings.distance
+    )
+
+
+def _joined(seen: list[Readings]) -> Readings:
+    if len(seen) == 1:
+        return seen[0]
+    return Readings(
+        seen[0].presentations,
+        lambda name, variable: np.concatenate([r.read(name, variable) for r in seen]),
+        *(np.concatenate([getattr(r, what) for r in seen]) for what in ("residual", "iterations", "distance")),
+    )
+
+
+class Engine(ABC):
+    """Base of engines; an engine is a frozen declaration of how to run."""
+
+    name: str
+
+    @abstractmethod
+    def unsupported(self, plan: Plan, protocol: Protocol) -> list[str]:
+        """Return every reason why this engine cannot run a protocol on a plan; empty if it can."""
+
+    @abstractmethod
+    def open(self, plan: Plan, streams: Streams) -> Simulation:
+        """Return a live simulation."""
+
+    @property
+    def group(self) -> int:
+        """Presentations that learn together and share a time."""
+        return 1
+
+
+def engines() -> dict[str, Any]:
+    """Return the engine classes that are installed, by name (entry points ``neurocircuits.engines``)."""
+    return {point.name: point.load() for point in entry_points(group="neurocircuits.engines")}
+
+
+def check_supported(engine: Engine, plan: Plan, protocol: Protocol) -> None:
+    """Refuse what an engine cannot run, with every reason and the engines that can.
+
+    Raises
+    ------
+    UnsupportedError
+        If there is a reason.
+    """
+    reasons = engine.unsupported(plan, protocol)
+    if not reasons:
+        return
+    able = [name for name, kind in engines().items() if name != engine.name and not kind().unsupported(plan, protocol)]
+    raise UnsupportedError(
+        f"engine {engine.name!r} cannot run circuit {plan.circuit.name!r}\n  " + "\n  ".join(reasons) + f"\n  engines that can: {listed(able)}"
+    )

@@ -1,0 +1,240 @@
+"""Solvers of steady states: threshold-linear problems by projected gradient and active sets, others by fixed-point iteration.
+
+A threshold-linear circuit at rest solves, for every row b of a batch, the complementarity problem
+x >= 0, b - L x <= 0, x (b - L x) = 0, which for symmetric positive definite L is a convex quadratic programme
+(Seung 2018, arXiv:1812.11581; disynaptic inhibition gives L = Lambda + A^T A). Rows never look at each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.lapack import dposv
+
+_CHECK_EVERY = 25
+
+
+@dataclass
+class Solution:
+    """Steady states of a batch.
+
+    Attributes
+    ----------
+    x : ndarray, shape (batch, n)
+        Solution.
+    residual : ndarray, shape (batch,)
+        Largest violation of a row's conditions, relative to the largest input of the row.
+    iterations : int
+        Iterations of the whole batch.
+    """
+
+    x: np.ndarray
+    residual: np.ndarray
+    iterations: int
+
+
+def complementarity_residual(matrix: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return, per row, max over units of |b - L x| where x > 0 and [b - L x]_+ where x = 0, relative to max |b|."""
+    slack = b - x @ matrix.T
+    violation = np.where(x > 0, np.abs(slack), np.maximum(slack, 0.0)).max(axis=1)
+    scale = np.abs(b).max(axis=1)
+    return violation / np.where(scale > 0, scale, 1.0)
+
+
+def largest_eigenvalue(matrix: np.ndarray, start: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+    """Return an upper bound of the largest eigenvalue of a symmetric matrix, and a vector to start from next time.
+
+    For a non-negative matrix the bound is that of Collatz and Wielandt, max (L v)_i / v_i, and tight after a few products.
+    """
+    if matrix.size and matrix.min() < 0:
+        return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1]), np.ones(len(matrix))
+    v = np.ones(len(matrix)) if start is None else start
+    bound = np.inf
+    for _ in range(30):
+        product = matrix @ v
+        new = float((product / v).max())
+        if not new < bound * (1.0 - 1e-3):
+            bound = min(new, bound)
+            break
+        bound = new
+        v = product / product.max() + 1e-9
+    return bound, v
+
+
+class ThresholdLinearSolver:
+    """Solve x >= 0, b - L x <= 0, x (b - L x) = 0 for batches of b.
+
+    Parameters
+    ----------
+    tolerance : float
+        Largest residual of a row that needs no active-set polish.
+    max_iterations : int
+        Steps of accelerated projected gradient before rows are handed to the active-set method.
+    """
+
+    def __init__(self, tolerance: float, max_iterations: int = 150) -> None:
+        self.tolerance, self.max_iterations = tolerance, max_iterations
+        self._vector: np.ndarray | None = None
+
+    def solve(self, matrix: np.ndarray, b: np.ndarray, start: np.ndarray | None = None) -> Solution:
+        """Solve for every row of ``b``, shape (batch, n)."""
+        symmetric = np.allclose(matrix, matrix.T, rtol=1e-9, atol=1e-12 * np.abs(matrix).max())
+        x = np.zeros_like(b) if start is None or start.shape != b.shape else np.maximum(start, 0.0)
+        iterations = 0
+        if symmetric:
+            x, iterations = self._gradient(matrix, b, x)
+        residual = complementarity_residual(matrix, b, x)
+        for row in np.flatnonzero(~(residual <= self.tolerance)):
+            x[row] = active_set(matrix, b[row], x[row] > 0, symmetric)
+        if not (residual <= self.tolerance).all():
+            iterations += 1
+            residual = complementarity_residual(matrix, b, x)
+        return Solution(x, residual, iterations)
+
+    def _gradient(self, matrix: np.ndarray, b: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, int]:
+        """Accelerated projected gradient with restart of each row on its own (Beck and Teboulle 2009; O'Donoghue and Candes 2015)."""
+        if self._vector is not None and len(self._vector) != len(matrix):
+            self._vector = None
+        largest, self._vector = largest_eigenvalue(matrix, self._vector)
+        step = 1.0 / largest
+        iterate = np.eye(len(matrix)) - step * matrix  # z - step*(L z - b) = z @ iterate + step*b
+        iterate = iterate.astype(b.dtype)
+        offset = step * b
+        previous, z = x, x.copy()
+        momentum = np.ones((len(b), 1), dtype=b.dtype)
+        new = np.empty_like(b)
+        moved = np.empty_like(b)
+        done = 0
+        for done in range(1, self.max_iterations + 1):
+            np.matmul(z, iterate, out=new)
+            new += offset
+            np.maximum(new, 0.0, out=new)
+            np.subtract(new, previous, out=moved)
+            z -= new
+            uphill = np.einsum("ij,ij->i", z, moved) > 0
+            momentum[uphill] = 1.0
+            following = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
+            np.multiply(moved, (momentum - 1.0) / following, out=z)
+            z += new
+            momentum = following
+            previous, new = new, (previous if previous is not x else np.empty_like(b))
+            if done % _CHECK_EVERY == 0 and (complementarity_residual(matrix, b, previous) <= self.tolerance).all():
+                break
+        return previous.copy(), done
+
+
+def active_set(matrix: np.ndarray, b: np.ndarray, active: np.ndarray, symmetric: bool = True) -> np.ndarray:
+    """Solve one row exactly by block principal pivoting (Judice and Pires 1994; Kim and Park 2011).
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n, n)
+        L, positive definite (or a P-matrix).
+    b : ndarray, shape (n,)
+        Input.
+    active : ndarray of bool, shape (n,)
+        First guess of the units with x > 0.
+    symmetric : bool
+        Whether L is symmetric.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        The solution, or the last iterate if the exchange of units did not end.
+    """
+    n = len(b)
+    active = active.copy()
+    fewest, chances = n + 1, 3
+    x = np.zeros(n, dtype=float)
+    eps = 1e-13 * max(float(np.abs(b).max()), 1e-300)
+    for _ in range(100 + 10 * n):
+        x[:] = 0.0
+        inside = np.flatnonzero(active)
+        if len(inside):
+            block = matrix[np.ix_(inside, inside)]
+            x[inside] = _solve(block, b[inside], symmetric)
+        slack = b - matrix @ x
+        wrong = np.where(active, x < 0, slack > eps)
+        n_wrong = int(wrong.sum())
+        if n_wrong == 0:
+            break
+        if n_wrong < fewest:
+            fewest, chances = n_wrong, 3
+        elif chances > 0:
+            chances -= 1
+        else:  # Murty's rule: one unit at a time, always ends
+            last = int(np.flatnonzero(wrong)[-1])
+            wrong[:] = False
+            wrong[last] = True
+        active ^= wrong
+    return np.maximum(x, 0.0)
+
+
+def _solve(block: np.ndarray, b: np.ndarray, symmetric: bool) -> np.ndarray:
+    if symmetric:
+        _, solution, failed = dposv(block, b)
+        if not failed:
+            return solution
+    try:
+        return np.linalg.solve(block, b)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(block, b, rcond=None)[0]
+
+
+def anderson(
+    step: Callable[[np.ndarray], np.ndarray], start: np.ndarray, tolerance: float, max_iterations: int = 500, memory: int = 5
+) -> Solution:
+    """Solve x = step(x) for every row by Anderson's mixing, damped where it does not help.
+
+    Parameters
+    ----------
+    step : callable
+        From (batch, n) to (batch, n), row by row.
+    start : ndarray, shape (batch, n)
+        First guess.
+    tolerance : float
+        Largest |step(x) - x| relative to the largest |step(x)| of the row.
+    max_iterations : int
+        Most iterations.
+    memory : int
+        Previous differences that are mixed.
+
+    References
+    ----------
+    Walker and Ni (2011), SIAM J. Numer. Anal. 49:1715, doi:10.1137/10078356X.
+    """
+    x = start.astype(float)
+    damping = np.ones((len(x), 1))
+    last_f = last_x = None
+    best = np.full(len(x), np.inf)
+    changes_x: list[np.ndarray] = []
+    changes_f: list[np.ndarray] = []
+    residual, done = best, 0
+    for done in range(1, max_iterations + 1):
+        image = step(x)
+        f = image - x
+        scale = np.abs(image).max(axis=1)
+        residual = np.abs(f).max(axis=1) / np.where(scale > 0, scale, 1.0)
+        if (residual <= tolerance).all():
+            return Solution(image, residual, done)
+        if not np.isfinite(residual).all():
+            break
+        worse = residual > 2.0 * best
+        damping[worse] *= 0.5
+        damping = np.minimum(1.0, damping * 1.05)
+        best = np.minimum(best, residual)
+        if last_f is not None and last_x is not None:
+            changes_f = [*changes_f, f - last_f][-memory:]
+            changes_x = [*changes_x, x - last_x][-memory:]
+        last_f, last_x = f, x
+        x = x + damping * f
+        if changes_f:
+            df, dx = np.stack(changes_f, 2), np.stack(changes_x, 2)
+            gram = np.einsum("bnm,bnk->bmk", df, df)
+            ridge = 1e-10 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(gram.shape[1])
+            mix = np.linalg.solve(gram + ridge + 1e-300 * np.eye(gram.shape[1]), np.einsum("bnm,bn->bm", df, f)[:, :, None])
+            accelerated = x - ((dx + damping[:, :, None] * df) @ mix)[:, :, 0]
+            x = np.where(worse[:, None], last_x + damping * f, accelerated)
+    return Solution(x, residual, done)

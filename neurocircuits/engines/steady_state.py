@@ -1,0 +1,165 @@
+"""The steady-state engine: fast variables at their fixed point, slow ones stepped, batches as matrix products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.protocol import Protocol
+from neurocircuits.declare.serialise import declaration
+from neurocircuits.declare.stimulus import Presentations
+from neurocircuits.engines.base import Engine, Feed, Observer, Readings, Simulation
+from neurocircuits.engines.settling import Settler
+from neurocircuits.errors import DivergenceError, ValidationError
+from neurocircuits.randomness import Streams
+
+SOLVERS = ("auto", "active-set", "iteration", "relaxation")
+
+
+@declaration
+@dataclass(frozen=True)
+class SteadyState(Engine):
+    """Run a circuit as its adiabatic limit.
+
+    Parameters
+    ----------
+    batch : int
+        Presentations that learn together: as many copies of the circuit on shared weights, learning on their mean.
+    substeps : int
+        Learning steps in a presentation; the circuit settles anew before each.
+    tolerance : float
+        Largest residual of a steady state, relative to the largest input of the presentation.
+    learning_tolerance : float
+        The same while anything learns, where mean drifts forgive more.
+    solver : {"auto", "active-set", "iteration", "relaxation"}
+        ``auto`` chooses by what the plan is.
+    max_iterations : int
+        Accelerated gradient steps before rows go to the active-set method.
+    dtype : {"float64", "float32"}
+        Precision of weights.
+
+    Raises
+    ------
+    ValidationError
+        If a value is not allowed.
+    """
+
+    batch: int = 1
+    substeps: int = 1
+    tolerance: float = 1e-6
+    learning_tolerance: float = 1e-3
+    solver: str = "auto"
+    max_iterations: int = 150
+    dtype: str = "float64"
+
+    name = "steady-state"
+
+    def __post_init__(self) -> None:
+        for what in ("batch", "substeps", "max_iterations"):
+            value = getattr(self, what)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValidationError(f"SteadyState.{what}: {value!r} is not a positive whole number.")
+        for what in ("tolerance", "learning_tolerance"):
+            if not getattr(self, what) > 0:
+                raise ValidationError(f"SteadyState.{what}: {getattr(self, what)!r} is not positive.")
+        if self.solver not in SOLVERS:
+            raise ValidationError(f"SteadyState.solver: {self.solver!r}. Allowed: {', '.join(map(repr, SOLVERS))}.")
+        if self.dtype not in ("float64", "float32"):
+            raise ValidationError(f"SteadyState.dtype: {self.dtype!r}. Allowed: 'float64', 'float32'.")
+
+    @property
+    def group(self) -> int:
+        """Presentations that learn together and share a time."""
+        return self.batch
+
+    def unsupported(self, plan: Plan, protocol: Protocol) -> list[str]:
+        """Return every reason why this engine cannot run a protocol on a plan."""
+        reasons = []
+        for name, population in plan.populations.items():
+            if population.declaration.is_spiking and not population.fixed_points:
+                reasons.append(f"population {name!r} is spiking and declares no steady_state")
+        for name, pathway in plan.pathways.items():
+            if pathway.declaration.on_pre:
+                reasons.append(f"synapses {name!r} transmit spikes (on_pre)")
+        return reasons
+
+    def open(self, plan: Plan, streams: Streams) -> SteadyStateSimulation:
+        """Return a live simulation."""
+        return SteadyStateSimulation(self, plan, streams)
+
+
+class SteadyStateSimulation(Simulation):
+    """A circuit that settles and learns, batch by batch."""
+
+    def __init__(self, engine: SteadyState, plan: Plan, streams: Streams) -> None:
+        super().__init__(plan, streams, engine.dtype)
+        self.engine = engine
+        self.settler = Settler(plan, self.store, self.values, engine.solver, engine.max_iterations)
+
+    def go(self, feed: Feed, observe: Observer) -> None:
+        """Present from ``feed`` until it ends or ``observe`` asks for a pause."""
+        size = self.engine.batch if self.learns() else self.engine.batch * max(1, 512 // self.engine.batch)
+        while (parts := feed.take(size)) is not None:
+            if observe(self._present(parts, feed.progress)):
+                return
+
+    def _present(self, parts: dict[str, Presentations], progress: float) -> Readings:
+        durations = next(iter(parts.values())).durations
+        n_rows, scale = len(durations), self.scale(progress)
+        for name, part in parts.items():
+            self.values[name].data["r"] = part.values
+        learning = self.learns()
+        if learning and n_rows > 1 and durations.min() != durations.max():
+            raise ValidationError(
+                f"SteadyState: durations in a batch differ ({durations.min():g} to {durations.max():g} s), but a batch learns for one "
+                f"time. Use batch=1, or presentations of equal durations."
+            )
+        self.learner.onset()
+        residual, iterations = np.zeros(n_rows), 0
+        settled = False
+        for window in self.phase.windows(float(durations[0])):  # type: ignore[union-attr]
+            plastic = window.plastic and learning
+            for k in range(self.engine.substeps if plastic else 1):
+                if not (window.hold and settled):
+                    if window.step is not None and self.engine.solver == "relaxation":
+                        self.settler.integrate(n_rows, window.duration / (self.engine.substeps if plastic else 1), window.step)
+                    else:
+                        tolerance = self.engine.learning_tolerance if plastic else self.engine.tolerance
+                        solution = self.settler.settle(n_rows, tolerance, warm=k > 0)
+                        self._check(solution.residual, tolerance, parts)
+                        residual, iterations = np.maximum(residual, solution.residual), max(iterations, solution.iterations)
+                    settled = True
+                if plastic:
+                    self._learn(window.duration / self.engine.substeps, window.duration, window.step, window.hold, scale, progress)
+        if learning:
+            self.learner.presentation_end(scale)
+        return Readings(parts, self._read, residual, np.full(n_rows, iterations), np.full(n_rows, np.nan))
+
+    def _learn(self, seconds: float, duration: float, step: float | None, hold: bool, scale, progress: float) -> None:
+        """Learn for a sub-step; where activity is held and a step is given, in that step."""
+        n_steps = max(1, round(seconds / step)) if hold and step is not None else 1
+        for _ in range(n_steps):
+            self.learner.step(seconds / n_steps, scale, progress)
+
+    def _check(self, residual: np.ndarray, tolerance: float, parts: dict[str, Presentations]) -> None:
+        if (residual <= max(tolerance, 1e-9)).all():
+            return
+        row = int(np.argmax(np.where(np.isnan(residual), np.inf, residual)))
+        first = next(iter(parts.values()))
+        names = ", ".join(self.plan.driven)
+        raise DivergenceError(
+            f"SteadyState: no steady state of {names} within the tolerance {tolerance:g} for row {int(first.index[row])} of the stimulus "
+            f"(residual {residual[row]:.3g}). Scale the stimulus or the weights down, lower the learning rate, raise the tolerance or "
+            f"max_iterations, or use solver='relaxation'."
+        )
+
+    def _read(self, name: str, variable: str) -> np.ndarray:
+        values = self.values[name]
+        if variable in ("excitation", "inhibition"):
+            return self.settler.received(name, 1 if variable == "excitation" else -1)
+        n_rows = next(v.shape[0] for v in values.data.values() if np.ndim(v) == 2)
+        value = values[variable]
+        value = value.toarray() if hasattr(value, "toarray") else value
+        return np.broadcast_to(value, (n_rows, values.plan.n_units))

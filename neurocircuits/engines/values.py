@@ -1,0 +1,220 @@
+"""What a plan computes with while it runs: the weight arrays of all pathways and the variables of all populations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from neurocircuits.compile.expressions import Expression
+from neurocircuits.compile.plan import PathwayPlan, Plan, PopulationPlan
+from neurocircuits.declare.weights import Paired, first_illegal
+from neurocircuits.errors import ValidationError
+from neurocircuits.randomness import Streams
+
+_IDENTITY = Expression.of("w")
+
+
+class WeightStore:
+    """The weight arrays of a circuit, one for each owner, and what pathways transmit with them.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    streams : Streams
+        Named random streams; a pathway draws from ``weights/<name>`` and ``connectivity/<name>``.
+    dtype : str
+        Precision.
+
+    Raises
+    ------
+    ValidationError
+        If initial weights break Dale's law, their bounds or are not finite.
+    """
+
+    def __init__(self, plan: Plan, streams: Streams, dtype: str = "float64") -> None:
+        self.plan = plan
+        self.arrays: dict[str, np.ndarray] = {}
+        self.masks: dict[str, np.ndarray] = {}
+        self._transmitted: dict[tuple[str, int], np.ndarray] = {}
+        for pathway in plan.pathways.values():
+            if pathway.owns:
+                self.arrays[pathway.name] = self._draw(pathway, streams).astype(dtype)
+        for pathway in plan.pathways.values():
+            if isinstance(pathway.declaration.weights, Paired):
+                initial = self._draw(pathway, streams, pathway.declaration.weights.weights)
+                self.arrays[pathway.owner] -= initial.astype(dtype)
+
+    def _draw(self, pathway: PathwayPlan, streams: Streams, weights: Any = None) -> np.ndarray:
+        declaration = pathway.declaration
+        shape = tuple(self.plan.populations[name].n_units for name in (pathway.post, pathway.pre))
+        owner = f"Synapses({pathway.name!r}).weights"
+        try:
+            values = (weights or declaration.weights).draw(streams.generator("weights", pathway.name), shape)
+        except ValidationError as error:
+            raise ValidationError(f"{owner}: {error}") from None
+        if not np.isfinite(values).all():
+            raise ValidationError(f"{owner}: {first_illegal(values, np.isfinite(values))} initial weights are not finite. Give numbers.")
+        pre = self.plan.populations[pathway.pre].declaration
+        if not self.plan.circuit.unconstrained and (values < 0).any():
+            raise ValidationError(
+                f"{owner}: {first_illegal(values, values >= 0)} initial weights are negative. Weights are magnitudes; the sign comes "
+                f"from population {pre.name!r} ({pre.sign}). Pass the absolute value, or declare dale='unconstrained'."
+            )
+        low, high = pathway.bounds
+        allowed = (values >= low) & (values <= high)
+        if not allowed.all():
+            raise ValidationError(f"{owner}: {first_illegal(values, allowed)} initial weights are outside the bounds [{low:g}, {high:g}].")
+        mask = declaration.connectivity.mask(streams.generator("connectivity", pathway.name), shape)
+        if mask is not None:
+            self.masks[pathway.name] = mask
+            values = np.where(mask, values, 0.0)
+        if declaration.normalise is not None:
+            declaration.normalise.apply(values)
+        return values
+
+    def magnitude(self, pathway: PathwayPlan) -> np.ndarray:
+        """Return the weights of a pathway as it sees them, (post, pre); magnitudes unless unconstrained."""
+        array = self.arrays[pathway.owner]
+        if pathway.part:
+            return np.maximum(array if pathway.part > 0 else -array, 0.0)
+        return array.T if pathway.transposed else array
+
+    def transmitted(self, pathway: PathwayPlan, term: int) -> np.ndarray:
+        """Return the matrix (post, pre) that multiplies the presynaptic factor of a term of what is transmitted."""
+        weight = pathway.terms[term].weight
+        if weight == _IDENTITY and not pathway.part:
+            return self.magnitude(pathway)
+        key = (pathway.name, term)
+        if key not in self._transmitted:
+            magnitude = self.magnitude(pathway)
+            self._transmitted[key] = np.array(weight({"w": magnitude})) if weight else (magnitude != 0).astype(magnitude.dtype)
+        return self._transmitted[key]
+
+    def changed(self, owner: str, rows: np.ndarray | None = None) -> None:
+        """Say that the array of ``owner`` changed, in some rows or everywhere, so that what was kept is refreshed."""
+        for (name, term), kept in list(self._transmitted.items()):
+            pathway = self.plan.pathways[name]
+            if pathway.owner != owner:
+                continue
+            weight = pathway.terms[term].weight
+            if rows is None or pathway.part or pathway.transposed or weight is None:
+                del self._transmitted[name, term]
+            else:
+                kept[rows] = weight({"w": self.arrays[owner][rows]})
+
+    def violations(self) -> int:
+        """Return how many magnitudes are negative; 0 unless the circuit is unconstrained."""
+        if self.plan.circuit.unconstrained:
+            return 0
+        return sum(int((self.magnitude(p) < 0).sum()) for p in self.plan.pathways.values())
+
+
+class PopulationValues(Mapping[str, Any]):
+    """Variables of one population by name: states and inputs (batch, unit), slow variables (unit,), parameters.
+
+    Sub-expressions are evaluated when they are asked for.
+    """
+
+    def __init__(self, plan: PopulationPlan, parameters: dict[str, float], data: dict[str, Any]) -> None:
+        self.plan = plan
+        self.parameters = parameters
+        self.data = data
+        self.clamp: tuple[np.ndarray, float] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.data:
+            value = self.data[name]
+        elif name in self.parameters:
+            return self.parameters[name]
+        else:
+            value = self.plan.subexpressions[name](self)
+        if name == "r" and self.clamp is not None:
+            mask, held = self.clamp
+            value = np.where(mask, held, value)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.data, *self.parameters, *self.plan.subexpressions))
+
+    def __len__(self) -> int:
+        return len(self.data) + len(self.parameters) + len(self.plan.subexpressions)
+
+
+class Sided(Mapping[str, Any]):
+    """The names of a rule, ``x_pre`` and ``x_post``, over the values of two populations, with names of its own on top."""
+
+    def __init__(self, pre: Mapping[str, Any], post: Mapping[str, Any], own: dict[str, Any]) -> None:
+        self.pre, self.post, self.own = pre, post, own
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.own:
+            return self.own[name]
+        if name.endswith("_pre"):
+            return self.pre[name[:-4]]
+        return self.post[name.removesuffix("_post")]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.own)
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+
+def initial_values(plan: Plan, parameters: Mapping[str, dict[str, float]], dtype: str) -> dict[str, PopulationValues]:
+    """Return the values of all populations before anything is presented: one row, states and slow variables as declared."""
+    values = {}
+    for name, population in plan.populations.items():
+        data: dict[str, Any] = {}
+        initial = population.declaration.initial
+        if not population.is_source:
+            for state in population.states:
+                data[state] = np.full((1, population.n_units), float(initial.get(state, 0.0)), dtype)
+            for slow in population.slow:
+                low, high = population.declaration.bounds.get(slow, (-np.inf, np.inf))
+                value = np.full(population.n_units, float(initial.get(slow, 0.0)), dtype)
+                if not ((value >= low) & (value <= high)).all():
+                    raise ValidationError(
+                        f"Population({name!r}).initial[{slow!r}]: {value[0]:g} is outside its bounds [{low:g}, {high:g}]."
+                    )
+                data[slow] = value
+            for fed in population.inputs:
+                data[fed] = np.zeros((1, population.n_units), dtype)
+        else:
+            data["r"] = np.zeros((1, population.n_units), dtype)
+        values[name] = PopulationValues(population, parameters[name], data)
+    return values
+
+
+def dense(values: Any) -> np.ndarray:
+    """Return an array from one that may be sparse."""
+    return values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+
+
+def presynaptic(expression: Expression | None, values: Mapping[str, Any], suffix: str = "_pre") -> Any:
+    """Evaluate a factor of one side; a sparse source stays sparse where the factor is that source itself."""
+    if expression is None:
+        return None
+    if expression.text == f"r{suffix}":
+        return values["r"]
+    names = {name: values[name.removesuffix(suffix)] for name in expression.names}
+    return expression({name: dense(value) if hasattr(value, "toarray") else value for name, value in names.items()})
+
+
+def contribution(pathway: PathwayPlan, store: WeightStore, pre: PopulationValues, n_rows: int) -> np.ndarray:
+    """Return what a pathway delivers, (batch, post), without its sign."""
+    total: Any = 0.0
+    for k, term in enumerate(pathway.terms):
+        matrix = store.transmitted(pathway, k)
+        factor = presynaptic(term.pre, pre)
+        scale = float(term.constant({}))
+        if factor is None or np.ndim(factor) == 0:
+            part = np.broadcast_to(matrix.sum(axis=1) * (1.0 if factor is None else factor), (n_rows, matrix.shape[0]))
+        elif factor.ndim == 1:
+            part = np.broadcast_to(matrix @ factor, (n_rows, matrix.shape[0]))
+        else:
+            part = factor @ matrix.T
+        total = total + (part if scale == 1.0 else scale * part)
+    return np.asarray(total)

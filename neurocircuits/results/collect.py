@@ -1,0 +1,288 @@
+"""Collecting: recorded rows of all phases, kept in memory or spooled to files, then put into a labelled tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.protocol import Phase
+from neurocircuits.errors import ValidationError, listed
+
+_SPOOL_BYTES = 32 * 2**20
+
+Read = Callable[[str, str], np.ndarray]
+
+
+class Collector:
+    """Collect what phases record.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    folder : Path or None
+        Where parts are spooled when memory fills or a checkpoint is written; None keeps all in memory.
+    """
+
+    def __init__(self, plan: Plan, folder: Path | None = None) -> None:
+        self.plan, self.folder = plan, folder
+        self.n_parts = 0
+        self.summaries: list[dict[str, float]] = []
+        self.phases: list[str] = ["initial"]
+        self._rows: dict[str, list[np.ndarray]] = {}
+        self._bytes = 0
+
+    # -- collecting -------------------------------------------------------------------------------------------------------
+
+    def begin(self, phase: Phase) -> None:
+        """Say that a phase begins."""
+        self.phases.append(phase.name)
+        self.summaries.append({"residual_worst": 0.0, "iterations": 0.0, "distance_worst": float("nan"), "n_presentations": 0.0})
+
+    def wanted(self, phase: Phase, population: str) -> list[str]:
+        """Return the variables that a phase records of a population.
+
+        Raises
+        ------
+        ValidationError
+            If a name exists in no recorded population.
+        """
+        record = phase.record
+        if record is None or (record.populations is None and self.plan.populations[population].is_source):
+            return []
+        chosen = record.populations if record.populations is not None else tuple(self.plan.driven)
+        if population not in chosen:
+            return []
+        return [n for n in record.variables if n in self._recordable(population)]
+
+    def check(self, phase: Phase) -> None:
+        """Refuse to record what no population has.
+
+        Raises
+        ------
+        ValidationError
+            If a name exists in no recorded population.
+        """
+        if phase.record is None:
+            return
+        chosen = phase.record.populations or tuple(self.plan.driven)
+        known = {name for population in chosen for name in self._recordable(population)}
+        for name in phase.record.variables:
+            if name not in known:
+                raise ValidationError(f"Phase({phase.name!r}).record: {listed(chosen)} have no variable {name!r}. Known: {listed(sorted(known))}.")
+        for unit in phase.record.units or ():
+            if not 0 <= unit < min(self.plan.populations[p].n_units for p in chosen):
+                raise ValidationError(f"Phase({phase.name!r}).record: unit {unit} does not exist in every one of {listed(chosen)}.")
+
+    def _recordable(self, population: str) -> tuple[str, ...]:
+        plan = self.plan.populations[population]
+        return ("r",) if plan.is_source else (*plan.variables, "excitation", "inhibition")
+
+    def add(self, phase: Phase, start: int, first: int, t_start: float, group: int, readings: Any) -> None:
+        """Add presentations.
+
+        Parameters
+        ----------
+        phase : Phase
+            The phase.
+        start : int
+            Number of the first of these presentations within the phase.
+        first : int
+            Number of presentations in earlier phases.
+        t_start : float
+            Time of onset of the first of these presentations' group, in seconds.
+        group : int
+            Presentations that share a time.
+        readings : Readings
+            What there is to record.
+        """
+        summary, n = self.summaries[-1], readings.n
+        summary["residual_worst"] = float(np.fmax(summary["residual_worst"], np.nanmax(readings.residual, initial=0.0)))
+        summary["iterations"] += float(np.nansum(readings.iterations))
+        if not np.isnan(readings.distance).all():
+            summary["distance_worst"] = float(np.fmax(summary["distance_worst"], np.nanmax(readings.distance)))
+        summary["n_presentations"] += n
+        record = phase.record
+        if record is None:
+            return
+        chosen = np.flatnonzero((start + np.arange(n)) % record.every == 0)
+        if not len(chosen):
+            return
+        durations = next(iter(readings.presentations.values())).durations
+        slots = np.arange(n) // group  # presentations of one slot share their time
+        onsets = t_start + np.concatenate([[0.0], np.cumsum(durations[np.searchsorted(slots, np.arange(slots[-1] + 1))])])
+        number = len(self.phases) - 1
+        for name, part in readings.presentations.items():
+            self._put(f"stimuli/{name}/onset", onsets[slots[chosen]])
+            self._put(f"stimuli/{name}/duration", part.durations[chosen])
+            self._put(f"stimuli/{name}/label", np.asarray(part.labels)[chosen])
+            self._put(f"stimuli/{name}/index", part.index[chosen])
+            self._put(f"stimuli/{name}/presentation", first + start + chosen)
+        labels = np.asarray(next(iter(readings.presentations.values())).labels)
+        samples = [(since, read) for since, read in readings.within]
+        for since, read in samples or [(None, readings.read)]:
+            rows = chosen if since is None or n > 1 else np.array([0])
+            times = onsets[slots[rows] + 1] if since is None else onsets[slots[rows]] + since
+            coordinates = {
+                "time": times,
+                "phase": np.full(len(rows), number, dtype=np.int16),
+                "presentation": first + start + rows,
+                "label": labels[rows],
+            }
+            if samples:
+                coordinates["time_in_presentation"] = np.full(len(rows), since)
+            for population in self.plan.populations:
+                if names := self.wanted(phase, population):
+                    units = list(range(self.plan.populations[population].n_units)) if record.units is None else list(record.units)
+                    for key, value in coordinates.items():
+                        self._put(f"populations/{population}/{key}", value)
+                    for name in names:
+                        self._put(f"populations/{population}/{name}", np.array(read(population, name)[rows][:, units]))
+        times = onsets[slots[chosen] + 1]
+        for key, value in {"time": times, "phase": np.full(len(chosen), number, dtype=np.int16), "presentation": first + start + chosen}.items():
+            self._put(f"diagnostics//{key}", value)
+        for what in ("residual", "iterations", "distance"):
+            self._put(f"diagnostics//{what}", getattr(readings, what)[chosen].astype(float))
+        self._put("diagnostics//label", labels[chosen])
+        if self.folder is not None and self._bytes > _SPOOL_BYTES:
+            self.spool()
+
+    def snapshot(self, simulation: Any, time: float) -> None:
+        """Keep weights and slow variables."""
+        number = np.array([len(self.phases) - 1], dtype=np.int16)
+        for name, pathway in self.plan.pathways.items():
+            if pathway.owns or pathway.part:
+                self._put(f"synapses/{name}/time", np.array([time]))
+                self._put(f"synapses/{name}/phase", number)
+                self._put(f"synapses/{name}/w", np.array(simulation.store.magnitude(pathway))[None])
+        for name, population in self.plan.driven.items():
+            if population.slow:
+                self._put(f"slow/{name}/time", np.array([time]))
+                self._put(f"slow/{name}/phase", number)
+                for slow in population.slow_readouts():
+                    value = np.broadcast_to(simulation.values[name][slow], (population.n_units,))
+                    self._put(f"slow/{name}/{slow}", np.array(value, dtype=float)[None])
+
+    def _put(self, key: str, rows: np.ndarray) -> None:
+        self._rows.setdefault(key, []).append(rows)
+        self._bytes += rows.nbytes
+
+    # -- spooling ---------------------------------------------------------------------------------------------------------
+
+    def spool(self) -> None:
+        """Write what is in memory as a part of its own."""
+        if self.folder is None or not self._rows:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {key.replace("/", "|"): np.concatenate(rows) for key, rows in self._rows.items()}
+        with open(self.folder / f"part-{self.n_parts:06d}.npz", "wb") as file:
+            np.savez(file, **arrays)
+        self.n_parts += 1
+        self._rows, self._bytes = {}, 0
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs besides the parts."""
+        return {"n_parts": self.n_parts, "summaries": self.summaries, "phases": self.phases}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue after the parts of an earlier process."""
+        self.n_parts, self.summaries, self.phases = state["n_parts"], list(state["summaries"]), list(state["phases"])
+        self._rows, self._bytes = {}, 0
+
+    def _gathered(self) -> dict[str, np.ndarray]:
+        blocks: dict[str, list[np.ndarray]] = {}
+        for k in range(self.n_parts):
+            with np.load(self.folder / f"part-{k:06d}.npz") as part:  # type: ignore[operator]
+                for key in part.files:
+                    blocks.setdefault(key.replace("|", "/"), []).append(part[key])
+        for key, rows in self._rows.items():
+            blocks.setdefault(key, []).extend(rows)
+        return {key: np.concatenate(rows) for key, rows in blocks.items()}
+
+    # -- the tree ---------------------------------------------------------------------------------------------------------
+
+    def tree(self, attributes: dict[str, Any]) -> Any:
+        """Return the labelled tree of everything collected.
+
+        Parameters
+        ----------
+        attributes : dict
+            Root attributes.
+        """
+        import xarray as xr
+
+        gathered = self._gathered()
+        groups: dict[str, dict[str, np.ndarray]] = {}
+        for key, rows in gathered.items():
+            group, _, name = key.rpartition("/")
+            groups.setdefault(group.rstrip("/"), {})[name] = rows
+        datasets: dict[str, Any] = {"/": xr.Dataset(attrs=attributes)}
+        for name, population in self.plan.populations.items():
+            attrs = {"sign": population.declaration.sign_value, "n_units": population.n_units, "spiking": int(population.declaration.is_spiking)}
+            rows = groups.get(f"populations/{name}", {})
+            datasets[f"/populations/{name}"] = self._dataset(rows, ("time", "unit"), attrs) if rows else xr.Dataset(attrs=attrs)
+        for name in self.plan.driven:
+            if f"slow/{name}" in groups:
+                datasets[f"/slow/{name}"] = self._dataset(groups[f"slow/{name}"], ("time", "unit"), {})
+        for name, pathway in self.plan.pathways.items():
+            attrs = {"pre": pathway.pre, "post": pathway.post, "sign": pathway.sign, "plastic": int(pathway.rule is not None)}
+            if pathway.transposed:
+                attrs["tied_to"] = pathway.owner
+            rows = groups.get(f"synapses/{name}", {})
+            datasets[f"/synapses/{name}"] = self._dataset(rows, ("time", "post", "pre"), attrs) if rows else xr.Dataset(attrs=attrs)
+        for name in self.plan.sources:
+            rows = groups.get(f"stimuli/{name}")
+            if rows:
+                presentation = rows.pop("presentation")
+                datasets[f"/stimuli/{name}"] = xr.Dataset(
+                    {key: ("presentation", value) for key, value in rows.items()}, coords={"presentation": presentation}
+                )
+        datasets["/diagnostics"] = self._dataset(groups["diagnostics"], ("time",), {}) if "diagnostics" in groups else xr.Dataset()
+        datasets["/diagnostics/phases"] = self._phases()
+        return xr.DataTree.from_dict(datasets)
+
+    def _dataset(self, rows: dict[str, np.ndarray], dims: tuple[str, ...], attrs: dict[str, Any]) -> Any:
+        import xarray as xr
+
+        names = np.array(self.phases)
+        coordinates: dict[str, Any] = {}
+        variables: dict[str, Any] = {}
+        for key, value in rows.items():
+            if key == "phase":
+                coordinates[key] = ("time", names[value])
+            elif key in ("time", "presentation", "label", "time_in_presentation"):
+                coordinates[key] = ("time", value)
+            else:
+                variables[key] = (dims[: value.ndim], value)
+        if "time" in coordinates:
+            coordinates["time"][1].flags.writeable = True
+        return xr.Dataset(variables, coords=coordinates, attrs=attrs)
+
+    def _phases(self) -> Any:
+        import xarray as xr
+
+        n = np.array([s["n_presentations"] for s in self.summaries])
+        values = {
+            "residual_worst": [s["residual_worst"] for s in self.summaries],
+            "iterations_mean": [s["iterations"] / max(s["n_presentations"], 1.0) for s in self.summaries],
+            "distance_worst": [s["distance_worst"] for s in self.summaries],
+        }
+        data = {key: ("phase", np.array(value, dtype=float)) for key, value in values.items()}
+        data["n_presentations"] = ("phase", n.astype(int))
+        return xr.Dataset(data, coords={"phase": np.array(self.phases[1:])})
+
+
+def attributes_of(plan: Plan, violations: int, wall_time: float, complete: bool) -> dict[str, Any]:
+    """Return the root attributes that only a run knows."""
+    return {
+        "wall_time": float(wall_time),
+        "dale_violations": int(violations),
+        "unconstrained": int(plan.circuit.unconstrained),
+        "complete": int(complete),
+    }
+
+

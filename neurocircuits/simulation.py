@@ -1,0 +1,290 @@
+"""run(): the one place where circuit, protocol, engine and results meet."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurocircuits.compile.compiler import compile_circuit
+from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.circuit import Circuit
+from neurocircuits.declare.protocol import Phase, Protocol
+from neurocircuits.declare.serialise import to_json
+from neurocircuits.engines.base import Engine, Feed, Readings, check_supported, engines
+from neurocircuits.engines.checkpoint import Checkpoint
+from neurocircuits.errors import DivergenceError, InterruptedRun, RunError, StorageError, ValidationError
+from neurocircuits.progress import Progress
+from neurocircuits.randomness import Streams
+from neurocircuits.results.collect import Collector, attributes_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Watcher = Callable[[Any, int], bool | None]
+
+
+def run(
+    circuit: Circuit,
+    protocol: Protocol,
+    engine: Engine | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 60.0,
+    store: str | os.PathLike[str] | None = None,
+    watch: Watcher | None = None,
+    watch_every: int = 1000,
+) -> xr.DataTree:
+    """Run a protocol on a circuit.
+
+    Parameters
+    ----------
+    circuit : Circuit
+        The circuit.
+    protocol : Protocol
+        The protocol.
+    engine : Engine
+        How to run; `SteadyState` with its defaults unless given.
+    seed : int
+        Seed of all random streams.
+    progress : bool
+        Whether to show progress once a run takes longer than two seconds.
+    checkpoint : path, optional
+        Folder for checkpoints, new or empty; `resume` continues from it.
+    checkpoint_every : float
+        Seconds of wall time between checkpoints.
+    store : path, optional
+        Where the result is saved as well (``.zarr`` or ``.zip``), also when the run ends early.
+    watch : callable, optional
+        ``watch(simulation, n_presentations)`` is called every ``watch_every`` presentations; returning True ends the run early.
+    watch_every : int
+        Presentations between calls of ``watch``.
+
+    Returns
+    -------
+    xarray.DataTree
+        The labelled result.
+
+    Raises
+    ------
+    ValidationError
+        If something does not fit; nothing has run then.
+    UnsupportedError
+        If the engine cannot run the circuit.
+    DivergenceError
+        If a variable is no longer finite or no steady state is found; ``error.tree`` holds what was recorded.
+    InterruptedRun
+        After Ctrl-C; ``error.tree`` holds what was recorded.
+    """
+    from neurocircuits.engines.steady_state import SteadyState
+
+    engine = SteadyState() if engine is None else engine
+    for what, kind, value in (("circuit", Circuit, circuit), ("protocol", Protocol, protocol), ("engine", Engine, engine)):
+        if not isinstance(value, kind):
+            raise ValidationError(f"run: {what} is {type(value).__name__}, not {kind.__name__}.")
+    job = _Run(circuit, protocol, engine, seed, progress, checkpoint_every, store, watch, watch_every)
+    if checkpoint is not None:
+        job.checkpoint = Checkpoint(checkpoint)
+        settings = {"checkpoint_every": checkpoint_every, "store": None if store is None else str(store)}
+        job.checkpoint.create(circuit, protocol, engine, job.streams.seed, settings)
+    return job.execute()
+
+
+def resume(checkpoint: str | os.PathLike[str], progress: bool = True) -> xr.DataTree:
+    """Continue a run from its last checkpoint; the result equals that of the unbroken run.
+
+    Parameters
+    ----------
+    checkpoint : path
+        The folder that was given to `run`.
+    progress : bool
+        Whether to show progress.
+
+    Returns
+    -------
+    xarray.DataTree
+        The whole result, with what was recorded before the run was cut off.
+
+    Raises
+    ------
+    StorageError
+        If the folder is no checkpoint, or damaged.
+    """
+    engines()
+    folder = Checkpoint(checkpoint)
+    run_of = folder.declarations()
+    settings = run_of.pop("settings")
+    job = _Run(**run_of, progress=progress, checkpoint_every=settings["checkpoint_every"], store=settings["store"])
+    job.checkpoint = folder
+    return job.execute()
+
+
+class _Run:
+    """One run: cursor, collector, checkpoints and what to do when it ends early."""
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        protocol: Protocol,
+        engine: Engine,
+        seed: int,
+        progress: bool = True,
+        checkpoint_every: float = 60.0,
+        store: str | os.PathLike[str] | None = None,
+        watch: Watcher | None = None,
+        watch_every: int = 1000,
+    ) -> None:
+        self.circuit, self.protocol, self.engine = circuit, protocol, engine
+        self.streams = Streams(seed)
+        self.show, self.every, self.store = progress, checkpoint_every, store
+        self.watch, self.watch_every = watch, watch_every
+        self.checkpoint: Checkpoint | None = None
+        protocol.check(circuit)
+        self.plan: Plan = compile_circuit(circuit)
+        check_supported(engine, self.plan, protocol)
+        self.collector = Collector(self.plan)
+        for phase in protocol.phases:
+            self.collector.check(phase)
+        if store is not None:
+            _check_writable(Path(store))
+        self.time, self.phase_index, self.position, self.number = 0.0, 0, 0, 0
+        self.clock, self.saved = time.monotonic(), time.monotonic()
+        self.stopped = False
+
+    def execute(self) -> xr.DataTree:
+        """Run to the end, or save what there is and say why not."""
+        if self.checkpoint is not None:
+            self.collector.folder = self.checkpoint.parts
+        simulation = self.engine.open(self.plan, self.streams)
+        with suppress(AttributeError):
+            simulation.prepare(self.protocol)  # type: ignore[attr-defined]
+        total = sum(phase.n_presentations for phase in self.protocol.phases)
+        kept = None if self.checkpoint is None else self.checkpoint.latest()
+        if kept is None:
+            self.collector.snapshot(simulation, 0.0)
+        else:
+            self._restore(simulation, *kept)
+        done = sum(phase.n_presentations for phase in self.protocol.phases[: self.phase_index]) + self.position
+        try:
+            with Progress(total, done, self.show) as self.bar:
+                self._phases(simulation)
+        except KeyboardInterrupt:
+            n = f"phase {self.protocol.phases[self.phase_index].name!r}, presentation {self.position}"
+            raise InterruptedRun(f"The run was interrupted in {n}.{self._kept()}", self._end_early(simulation)) from None
+        except RunError as error:
+            error.tree = self._end_early(simulation)
+            error.args = (f"{error.args[0]}\n  {self._where()}{self._kept()}",)
+            raise
+        except FloatingPointError as error:
+            tree = self._end_early(simulation)
+            raise DivergenceError(f"{error}\n  {self._where()}{self._kept()}", tree) from error
+        tree = self._tree(simulation, not self.stopped)
+        if self.store is not None:
+            self._save(tree)
+        return tree
+
+    def _phases(self, simulation: Any) -> None:
+        while self.phase_index < len(self.protocol.phases) and not self.stopped:
+            phase = self.protocol.phases[self.phase_index]
+            if self.position == 0:
+                self.collector.begin(phase)
+            simulation.begin(phase, resumed=self.position > 0)
+            feed = Feed(lambda start, size, p=phase: self._batch(p, start, size), phase.n_presentations, self.position)
+            while self.position < phase.n_presentations and not self.stopped:
+                simulation.go(feed, lambda readings, p=phase: self._observe(simulation, p, readings))
+                self._save_state(simulation)
+            self.collector.snapshot(simulation, self.time)
+            self.phase_index, self.position = self.phase_index + 1, 0
+
+    def _batch(self, phase: Phase, start: int, size: int) -> Any:
+        parts = phase.batch(start, size, self.streams)
+        for name, part in parts.items():
+            low = part.values.data.min(initial=0.0) if hasattr(part.values, "indptr") else part.values.min()
+            if low < 0 and not self.circuit.unconstrained:
+                raise ValidationError(
+                    f"Phase({phase.name!r}).stimuli[{name!r}]: the stimulus has negative values (down to {low:.4g}), but rates of "
+                    f"population {name!r} are not negative. Shift or split the data, or declare dale='unconstrained'."
+                )
+        return parts
+
+    def _observe(self, simulation: Any, phase: Phase, readings: Readings) -> bool:
+        before = sum(p.n_presentations for p in self.protocol.phases[: self.phase_index])
+        self.collector.add(phase, self.position, before, self.time, self.engine.group, readings)
+        durations = next(iter(readings.presentations.values())).durations
+        self.time = math.fsum([self.time, *durations[:: self.engine.group]])
+        earlier, self.position = self.position, self.position + readings.n
+        self.bar.update(readings.n)
+        record = phase.record
+        if record is not None and record.weights_every and earlier // record.weights_every != self.position // record.weights_every:
+            self.collector.snapshot(simulation, self.time)
+        if self.watch is not None and (before + earlier) // self.watch_every != (before + self.position) // self.watch_every:
+            self.stopped = bool(self.watch(simulation, before + self.position))
+        return self.stopped or (self.checkpoint is not None and time.monotonic() - self.saved > self.every)
+
+    # -- checkpoints and ends -----------------------------------------------------------------------------------------------
+
+    def _save_state(self, simulation: Any) -> None:
+        if self.checkpoint is None or time.monotonic() - self.saved <= self.every:
+            return
+        self.collector.spool()
+        self.number += 1
+        cursor = {"number": self.number, "time": self.time, "phase": self.phase_index, "position": self.position}
+        self.checkpoint.save(simulation.state(), cursor | {"collector": self.collector.state()})
+        self.saved = time.monotonic()
+
+    def _restore(self, simulation: Any, state: dict[str, Any], cursor: dict[str, Any]) -> None:
+        self.collector.load(cursor["collector"])
+        self.time, self.phase_index = cursor["time"], cursor["phase"]
+        self.position, self.number = cursor["position"], cursor["number"]
+        if self.position == self.protocol.phases[self.phase_index].n_presentations:
+            simulation.load(state)
+            self.collector.snapshot(simulation, self.time)
+            self.phase_index, self.position = self.phase_index + 1, 0
+        if self.phase_index < len(self.protocol.phases) and self.position > 0:
+            simulation.begin(self.protocol.phases[self.phase_index], resumed=True)
+        simulation.load(state)
+
+    def _where(self) -> str:
+        phase = self.protocol.phases[min(self.phase_index, len(self.protocol.phases) - 1)]
+        return f"In phase {phase.name!r} after {self.position} of {phase.n_presentations} presentations, at t = {self.time:g} s."
+
+    def _kept(self) -> str:
+        kept = " What was recorded until then is in the error's attribute 'tree'"
+        kept += f" and saved as '{self.store}'." if self.store is not None else "."
+        return kept + (f" Continue with resume('{self.checkpoint.folder}')." if self.checkpoint is not None else "")
+
+    def _end_early(self, simulation: Any) -> Any:
+        tree = self._tree(simulation, False)
+        if self.store is not None:
+            with suppress(StorageError):
+                self._save(tree)
+        return tree
+
+    def _tree(self, simulation: Any, complete: bool) -> Any:
+        from neurocircuits.results.provenance import provenance
+        from neurocircuits.results.schema import validate
+
+        texts = [to_json(part) for part in (self.circuit, self.protocol, self.engine)]
+        attributes = provenance(*texts, self.streams.seed)
+        attributes |= attributes_of(self.plan, simulation.store.violations(), time.monotonic() - self.clock, complete)
+        tree = self.collector.tree(attributes)
+        return validate(tree) if complete else tree
+
+    def _save(self, tree: Any) -> None:
+        from neurocircuits.results.storage import save
+
+        save(tree, self.store, overwrite=True)
+
+
+def _check_writable(path: Path) -> None:
+    parent = path.parent if str(path.parent) else Path(".")
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise StorageError(f"store: the folder '{parent}' does not exist or cannot be written. Make it, or name another place.")
+
+
+__all__ = ["resume", "run"]

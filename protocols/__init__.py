@@ -1,0 +1,1 @@
+"""Experiments, one module each: ``protocol(**settings)`` returns the `Protocol`."""

@@ -1,0 +1,58 @@
+"""Learn features of images, then probe them with plasticity off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurocircuits.declare.protocol import Phase, Protocol, Record
+from neurocircuits.declare.stimulus import Patterns, Stimulus
+
+
+def protocol(
+    values: Any,
+    labels: Any = None,
+    n_learn: int = 100_000,
+    n_probe: int = 2000,
+    duration: Any = "100 ms",
+    shuffle: bool = True,
+    probe_values: Any = None,
+    weights_every: int | None = None,
+) -> Protocol:
+    """Return a protocol that learns and probes.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_images, n_pixels)
+        Images as rates, scaled so that the mean of |u|^2 is 1.
+    labels : array_like, shape (n_images,), optional
+        Labels.
+    n_learn : int
+        Presentations while learning; the images are gone through in a new random order each epoch.
+    n_probe : int
+        Images that are shown after learning, with plasticity off.
+    duration : quantity
+        Duration of a presentation.
+    shuffle : bool
+        Whether the order is random.
+    probe_values : array_like, optional
+        Other images to probe with; the first of ``values`` unless given.
+    weights_every : int, optional
+        Snapshots of weights each so many presentations.
+    """
+    images: Stimulus = Patterns(values, labels=labels, duration=duration)
+    n_images = images.n_presentations
+    shown = images.shuffled() if shuffle else images
+    record = None if weights_every is None else Record(weights_every=weights_every)
+    phases = []
+    if epochs := n_learn // n_images:
+        phases.append(Phase("learn", {"S": shown}, epochs=epochs, record=record))
+    if rest := n_learn % n_images:
+        phases.append(Phase("learn_rest" if epochs else "learn", {"S": shown.take(rest)}, record=record))
+    probe = Patterns(values[:n_probe] if probe_values is None else np.asarray(probe_values)[:n_probe], duration=duration)
+    if labels is not None and probe_values is None:
+        probe = Patterns(values[:n_probe], labels=np.asarray(labels)[:n_probe], duration=duration)
+    recorded = Record("r", "excitation", "inhibition")
+    phases.append(Phase("probe", {"S": probe}, plasticity=False, record=recorded))
+    return Protocol(phases, name="features")

@@ -1,0 +1,67 @@
+"""What all tests share: one BLAS thread, no windows, and the marks by what a test needs."""
+
+from __future__ import annotations
+
+import os
+
+# Before anything imports NumPy or Matplotlib, which read these once.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+os.environ["MPLBACKEND"] = "Agg"
+
+import importlib.util  # noqa: E402
+import shutil  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import hypothesis  # noqa: E402
+import pooch  # noqa: E402
+import pytest  # noqa: E402
+
+VARIABLE = "NEUROCIRCUITS_DATA"
+FILES = {
+    "mnist": (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ),
+}
+
+# The time of one example says little on a machine that others use too.
+hypothesis.settings.register_profile("neurocircuits", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("neurocircuits")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose needs this machine does not meet, and say what is missing and how to get it."""
+    if item.get_closest_marker("standalone") and not shutil.which("g++"):
+        pytest.skip("needs the C++ compiler g++ (Debian or Ubuntu: apt-get install g++)")
+    if (mark := item.get_closest_marker("data")) and (reason := missing_data(*(mark.args or ("mnist",)))):
+        pytest.skip(reason)
+    if item.get_closest_marker("gpu") and (reason := missing_gpu()):
+        pytest.skip(reason)
+
+
+def missing_data(*names: str) -> str:
+    """Return what is missing of the data sets and how to get it, or an empty string."""
+    folders = [Path(os.environ[VARIABLE]).expanduser()] if os.environ.get(VARIABLE) else []
+    folders.append(Path(pooch.os_cache("neurocircuits")))
+    for name in names:
+        for file in FILES[name]:
+            if not any((folder / name / file).is_file() for folder in folders):
+                call = f"from neurocircuits.datasets import {name}; {name}('train'), {name}('test')"
+                return (
+                    f"needs {name}/{file}, which is not in {' or '.join(map(str, folders))}. With a connection, "
+                    f'python -c "{call}" downloads it; files that are elsewhere are found through the environment '
+                    f"variable {VARIABLE}."
+                )
+    return ""
+
+
+def missing_gpu() -> str:
+    """Return what keeps torch from using a GPU, or an empty string."""
+    if importlib.util.find_spec("torch") is None:
+        return 'needs torch: pip install "neurocircuits[torch]"'
+    import torch
+
+    return "" if torch.cuda.is_available() else "needs a GPU that torch can use; torch.cuda.is_available() is False"
