@@ -161,8 +161,7 @@ class _Run:
         if self.checkpoint is not None:
             self.collector.folder = self.checkpoint.parts
         simulation = self.engine.open(self.plan, self.streams)
-        with suppress(AttributeError):
-            simulation.prepare(self.protocol)  # type: ignore[attr-defined]
+        simulation.prepare(self.protocol)
         total = sum(phase.n_presentations for phase in self.protocol.phases)
         kept = None if self.checkpoint is None else self.checkpoint.latest()
         if kept is None:

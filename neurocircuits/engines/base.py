@@ -108,6 +108,9 @@ class Simulation(ABC):
         self.learner = Learner(plan, self.store, self.values, self.parameters)
         self.phase: Phase | None = None
 
+    def prepare(self, protocol: Protocol) -> None:
+        """Get ready for a whole protocol, once, before its first phase."""
+
     def begin(self, phase: Phase, resumed: bool = False) -> None:
         """Set parameters, clamps and scaled weights of a phase; a resumed phase has scaled its weights already."""
         self.phase = phase
@@ -182,7 +185,11 @@ class Simulation(ABC):
             kind, _, rest = key.partition("/")
             if kind == "values":
                 name, _, variable = rest.partition("/")
-                self.values[name].data[variable] = np.array(value)
+                own = self.values[name].data.get(variable)
+                if isinstance(own, np.ndarray) and own.shape == value.shape and own.flags.writeable:
+                    own[...] = value  # other objects may hold this buffer
+                else:
+                    self.values[name].data[variable] = np.array(value)
 
 
 def _rows(presentations: Presentations, rows: slice) -> Presentations:

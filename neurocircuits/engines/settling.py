@@ -274,21 +274,3 @@ class Settler:
             x = x + step * self.slopes(whole, layout, x)
         self._scatter(layout, x)
         self.feed(whole.populations, n_rows)
-
-    # -- what is recorded -------------------------------------------------------------------------------------------------
-
-    def received(self, name: str, sign: int) -> np.ndarray:
-        """Return the excitation (+1) or inhibition (-1) of a population: a marked sub-expression, else the summed inputs."""
-        population, values = self.plan.populations[name], self.values[name]
-        mark = "excitation" if sign > 0 else "inhibition"
-        n_rows = len(values.data["drive"])
-        if mark in population.marked:
-            return np.broadcast_to(values[population.marked[mark]], (n_rows, population.n_units))
-        total = np.zeros((n_rows, population.n_units))
-        for pathway in self.plan.into(name):
-            part = self.delivered[pathway.name]
-            if self.plan.circuit.unconstrained:
-                total = total + np.maximum(sign * part, 0.0)
-            elif pathway.sign == sign:
-                total = total + part
-        return total

@@ -2,7 +2,7 @@
 
 A threshold-linear circuit at rest solves, for every row b of a batch, the complementarity problem
 x >= 0, b - L x <= 0, x (b - L x) = 0, which for symmetric positive definite L is a convex quadratic programme
-(Seung 2018, arXiv:1812.11581; disynaptic inhibition gives L = Lambda + A^T A). Rows never look at each other.
+(disynaptic inhibition gives L = Lambda + A^T A). Rows never look at each other.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import numpy as np
 from scipy.linalg.lapack import dposv
 
 _CHECK_EVERY = 25
+_FEW_ROWS = 4  # so few rows are solved exactly at once, which costs less than gradient steps
+_EXACT = 1e-6  # at this tolerance and below every row is solved exactly, so that it does not depend on its batch
+_GUESS = 1e-3  # residual at which active sets are guessed well
 
 
 @dataclass
@@ -43,14 +46,14 @@ def complementarity_residual(matrix: np.ndarray, b: np.ndarray, x: np.ndarray) -
     return violation / np.where(scale > 0, scale, 1.0)
 
 
-def largest_eigenvalue(matrix: np.ndarray, start: np.ndarray | None = None) -> tuple[float, np.ndarray]:
-    """Return an upper bound of the largest eigenvalue of a symmetric matrix, and a vector to start from next time.
+def largest_eigenvalue(matrix: np.ndarray) -> float:
+    """Return an upper bound of the largest eigenvalue of a symmetric matrix.
 
     For a non-negative matrix the bound is that of Collatz and Wielandt, max (L v)_i / v_i, and tight after a few products.
     """
-    if matrix.size and matrix.min() < 0:
-        return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1]), np.ones(len(matrix))
-    v = np.ones(len(matrix)) if start is None else start
+    if matrix.min() < 0:
+        return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1])
+    v = np.ones(len(matrix))
     bound = np.inf
     for _ in range(30):
         product = matrix @ v
@@ -60,7 +63,7 @@ def largest_eigenvalue(matrix: np.ndarray, start: np.ndarray | None = None) -> t
             break
         bound = new
         v = product / product.max() + 1e-9
-    return bound, v
+    return bound
 
 
 class ThresholdLinearSolver:
@@ -69,35 +72,37 @@ class ThresholdLinearSolver:
     Parameters
     ----------
     tolerance : float
-        Largest residual of a row that needs no active-set polish.
+        Largest residual of a row that needs no active-set polish; 1e-6 and less polish every row.
     max_iterations : int
         Steps of accelerated projected gradient before rows are handed to the active-set method.
     """
 
     def __init__(self, tolerance: float, max_iterations: int = 150) -> None:
         self.tolerance, self.max_iterations = tolerance, max_iterations
-        self._vector: np.ndarray | None = None
 
     def solve(self, matrix: np.ndarray, b: np.ndarray, start: np.ndarray | None = None) -> Solution:
         """Solve for every row of ``b``, shape (batch, n)."""
+        if not b.size:
+            return Solution(b.copy(), np.zeros(len(b)), 0)
         symmetric = np.allclose(matrix, matrix.T, rtol=1e-9, atol=1e-12 * np.abs(matrix).max())
         x = np.zeros_like(b) if start is None or start.shape != b.shape else np.maximum(start, 0.0)
-        iterations = 0
-        if symmetric:
-            x, iterations = self._gradient(matrix, b, x)
+        exact, iterations = self.tolerance <= _EXACT, 0
+        if symmetric and len(b) > _FEW_ROWS:
+            x, iterations = self._gradient(matrix, b, x, _GUESS if exact else self.tolerance)
         residual = complementarity_residual(matrix, b, x)
-        for row in np.flatnonzero(~(residual <= self.tolerance)):
+        unsolved = np.flatnonzero(~(residual <= (0.0 if exact else self.tolerance)))
+        for row in unsolved:
             x[row] = active_set(matrix, b[row], x[row] > 0, symmetric)
-        if not (residual <= self.tolerance).all():
+        if len(unsolved):
             iterations += 1
             residual = complementarity_residual(matrix, b, x)
         return Solution(x, residual, iterations)
 
-    def _gradient(self, matrix: np.ndarray, b: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, int]:
+    def _gradient(self, matrix: np.ndarray, b: np.ndarray, x: np.ndarray, goal: float) -> tuple[np.ndarray, int]:
         """Accelerated projected gradient with restart of each row on its own (Beck and Teboulle 2009; O'Donoghue and Candes 2015)."""
-        if self._vector is not None and len(self._vector) != len(matrix):
-            self._vector = None
-        largest, self._vector = largest_eigenvalue(matrix, self._vector)
+        largest = largest_eigenvalue(matrix)
+        if not 0 < largest < np.inf:
+            return x, 0
         step = 1.0 / largest
         iterate = np.eye(len(matrix)) - step * matrix  # z - step*(L z - b) = z @ iterate + step*b
         iterate = iterate.astype(b.dtype)
@@ -120,7 +125,7 @@ class ThresholdLinearSolver:
             z += new
             momentum = following
             previous, new = new, (previous if previous is not x else np.empty_like(b))
-            if done % _CHECK_EVERY == 0 and (complementarity_residual(matrix, b, previous) <= self.tolerance).all():
+            if done % _CHECK_EVERY == 0 and (complementarity_residual(matrix, b, previous) <= goal).all():
                 break
         return previous.copy(), done
 

@@ -12,6 +12,7 @@ from neurocircuits.declare.serialise import declaration
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Engine, Feed, Observer, Readings, Simulation
 from neurocircuits.engines.settling import Settler
+from neurocircuits.engines.values import received
 from neurocircuits.errors import DivergenceError, ValidationError
 from neurocircuits.randomness import Streams
 
@@ -158,7 +159,7 @@ class SteadyStateSimulation(Simulation):
     def _read(self, name: str, variable: str) -> np.ndarray:
         values = self.values[name]
         if variable in ("excitation", "inhibition"):
-            return self.settler.received(name, 1 if variable == "excitation" else -1)
+            return received(self.plan, self.values, self.settler.delivered, name, 1 if variable == "excitation" else -1)
         n_rows = next(v.shape[0] for v in values.data.values() if np.ndim(v) == 2)
         value = values[variable]
         value = value.toarray() if hasattr(value, "toarray") else value

@@ -218,3 +218,37 @@ def contribution(pathway: PathwayPlan, store: WeightStore, pre: PopulationValues
             part = factor @ matrix.T
         total = total + (part if scale == 1.0 else scale * part)
     return np.asarray(total)
+
+
+def received(
+    plan: Plan, values: Mapping[str, PopulationValues], delivered: Mapping[str, np.ndarray], name: str, sign: int
+) -> np.ndarray:
+    """Return the excitation (+1) or inhibition (-1) of a population, (batch, unit).
+
+    It is the sub-expression marked so, else the sum of what the pathways of that sign deliver, as a magnitude.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    values : mapping of str to PopulationValues
+        Variables.
+    delivered : mapping of str to ndarray
+        What each pathway into the population delivers, without its sign.
+    name : str
+        The population.
+    sign : int
+        +1 or -1.
+    """
+    population, own = plan.populations[name], values[name]
+    mark = "excitation" if sign > 0 else "inhibition"
+    shape = own.data["drive"].shape
+    if mark in population.marked:
+        return np.broadcast_to(own[population.marked[mark]], shape)
+    total = np.zeros(shape)
+    for pathway in plan.into(name):
+        if plan.circuit.unconstrained:
+            total = total + np.maximum(sign * delivered[pathway.name], 0.0)
+        elif pathway.sign == sign:
+            total = total + delivered[pathway.name]
+    return total

@@ -1,8 +1,8 @@
 """Storage of result trees as Zarr: a folder, or one zip file where the name ends in ``.zip``.
 
 A store is written beside its destination and renamed when it is whole, so a failure leaves what was there before. It
-carries a list of its files with size and CRC-32: Zarr reads a missing file as zeros, so a store that lost a part would
-otherwise load as data. The format is Zarr 2, whose specification includes fixed-width text and consolidated metadata;
+carries a list of its files with size and CRC-32: Zarr reads a missing file as zeros or NaN, so a store that lost a part
+would otherwise load as data. The format is Zarr 2, whose specification includes fixed-width text and consolidated metadata;
 ``xarray.open_datatree(path, engine="zarr")`` opens a store without this package.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FILE_LIST = ".neurocircuits.json"
 _ROOT_FILES = (".zgroup", "zarr.json")
 _OTHER_FORMATS = (".nc", ".nc4", ".h5", ".hdf5", ".npz", ".pkl", ".json")
-_READING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_READING_ERRORS = (OSError, EOFError, ValueError, LookupError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def save(tree: xr.DataTree, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -180,7 +180,7 @@ def seal(folder: str | os.PathLike[str]) -> None:
     (folder / _FILE_LIST).write_text(json.dumps({"files": files}), encoding="utf-8")
 
 
-def _size_and_sum(file: Path) -> list[int]:
+def _size_and_sum(file: Path | zipfile.Path) -> list[int]:
     content = file.read_bytes()
     return [len(content), zlib.crc32(content)]
 
@@ -244,18 +244,17 @@ def _replace(partial: Path, path: Path) -> None:
 
 
 def _check_files(path: Path) -> None:
-    """Compare a store with what is known of its files: the sums in a zip file, or a folder's own list if it has one."""
+    """Compare a store with its own list of files, if it has one."""
     remedy = "Restore it from a copy or run again."
-    if path.is_file():
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise StorageError(f"'{path}' is damaged: its part '{damaged}' is not what was written. {remedy}")
-    elif (path / _FILE_LIST).is_file():
-        for name, expected in json.loads((path / _FILE_LIST).read_text(encoding="utf-8"))["files"].items():
-            if not (path / name).is_file():
+    archive = zipfile.ZipFile(path) if path.is_file() else contextlib.nullcontext()
+    with archive as opened:
+        root = path if opened is None else zipfile.Path(opened)
+        if not (root / _FILE_LIST).is_file():
+            return
+        for name, expected in json.loads((root / _FILE_LIST).read_text(encoding="utf-8"))["files"].items():
+            if not (root / name).is_file():
                 raise StorageError(f"'{path}' is incomplete: its part '{name}' is missing. {remedy}")
-            if _size_and_sum(path / name) != expected:
+            if _size_and_sum(root / name) != expected:
                 raise StorageError(f"'{path}' is damaged: its part '{name}' is not what was written. {remedy}")
 
 

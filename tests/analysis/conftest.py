@@ -44,8 +44,9 @@ def make_tree(
 ) -> xr.DataTree:
     """Return a legal tree of S (n_S), E (n_E) and I (n_I), S_to_E, E_to_I and I_to_E tied to it.
 
-    Activity is (time, unit), snapshots (time, post, pre) or (time, unit); random where it is not given. ``within`` is the
-    time in the presentation of recordings at intervals, ``unit`` the recorded units of E, ``root`` changes attributes.
+    Activity is (time, unit), snapshots (time, post, pre) or (time, unit); random where it is not given. ``within`` is
+    the time in the presentation of recordings at intervals, ``unit`` the recorded units of E, ``root``
+    changes attributes.
     """
     random = np.random.default_rng(0)
     n = len(snapshots)

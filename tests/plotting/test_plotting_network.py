@@ -92,7 +92,7 @@ def test_pathways_that_learn_are_thick_also_through_a_tie(ax) -> None:
         circuit({"E": "excitatory"}, ("E", "E", None, 1)),
         circuit({"E": "excitatory", "I": "inhibitory"}, *[(a, b, None, 1) for a in "EI" for b in "EI"]),
         circuit({"A": "source", "B": "source", "C": "excitatory", "D": "excitatory"}, ("A", "C", None, 1)),
-        circuit({name: "excitatory" for name in "ABCD"}, *[(a, b, None, 1) for a, b in ("AB", "BC", "CD", "DA")]),
+        circuit(dict.fromkeys("ABCD", "excitatory"), *[(a, b, None, 1) for a, b in ("AB", "BC", "CD", "DA")]),
     ],
 )
 def test_nothing_overlaps_and_everything_is_in_view(ax, declared: Circuit) -> None:

@@ -21,9 +21,15 @@ from hypothesis import strategies as st
 from neurocircuits.errors import StorageError, ValidationError
 from neurocircuits.results import load, save, storage
 from neurocircuits.results.storage import read_tree, seal, write_tree
-from tests.analysis.conftest import make_tree
+from tests.analysis.conftest import ROOT, make_tree
 
 NAMES = ("run.zarr", "run.zip", "run", "new/deeper/run.zarr")
+
+
+def small(seed: int = 0) -> xr.DataTree:
+    """Return a legal tree that is written quickly."""
+    pathway = make_tree()["/synapses/S_to_E"].to_dataset()
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=ROOT | {"seed": seed}), "/synapses/S_to_E": pathway})
 
 
 @pytest.fixture(autouse=True)
@@ -43,14 +49,11 @@ def test_a_tree_comes_back_identical(tmp_path: Path, name: str) -> None:
     for node in tree.subtree:
         for variable, array in node.to_dataset(inherit=False).variables.items():
             assert again[node.path].to_dataset(inherit=False)[variable].dtype == array.dtype, (node.path, variable)
-    assert list(again["/synapses"].children) == list(tree["/synapses"].children) or set(
-        again["/synapses"].children
-    ) == set(tree["/synapses"].children)
     assert dict(again["/synapses/I_to_E"].attrs) == {"pre": "I", "post": "E", "sign": -1, "tied_to": "E_to_I"}
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     data=st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=5),
     words=st.lists(st.text(max_size=4).filter(lambda text: "\x00" not in text), min_size=1, max_size=4),
@@ -78,7 +81,7 @@ def test_values_round_trip_to_the_bit(
 
 
 def test_what_was_loaded_can_be_saved_in_either_form(tmp_path: Path) -> None:
-    tree = make_tree()
+    tree = small()
     save(load(save(load(save(tree, tmp_path / "a.zip")), tmp_path / "b.zarr")), tmp_path / "c.zip")
     xr.testing.assert_identical(load(tmp_path / "c.zip"), tree)
 
@@ -92,7 +95,7 @@ def test_a_store_opens_without_this_package(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["run.zarr", "run.zip"])
 def test_an_existing_result_is_replaced_only_when_asked(tmp_path: Path, name: str) -> None:
-    first, second = make_tree(seed=1), make_tree(seed=2)
+    first, second = small(1), small(2)
     save(first, tmp_path / name)
     with pytest.raises(StorageError, match="overwrite=True"):
         save(second, tmp_path / name)
@@ -127,7 +130,7 @@ def test_what_is_not_a_result_is_never_replaced(tmp_path: Path, make: Callable[[
     path = tmp_path / name
     make(path)
     with pytest.raises(StorageError, match="is not a stored result, so it is not replaced"):
-        save(make_tree(), path, overwrite=True)
+        save(small(), path, overwrite=True)
     if make is a_link:
         assert path.is_symlink()
     else:
@@ -138,8 +141,8 @@ def test_what_is_not_a_result_is_never_replaced(tmp_path: Path, make: Callable[[
 def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
     (tmp_path / "run.zarr").mkdir()
     with pytest.raises(StorageError, match="exists"):
-        save(make_tree(), tmp_path / "run.zarr")
-    save(make_tree(), tmp_path / "run.zarr", overwrite=True)
+        save(small(), tmp_path / "run.zarr")
+    save(small(), tmp_path / "run.zarr", overwrite=True)
     load(tmp_path / "run.zarr")
 
 
@@ -150,11 +153,12 @@ def test_a_failure_in_the_middle_keeps_the_earlier_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, step: str, error: BaseException
 ) -> None:
     """A writer that empties the destination first would lose the run of last night."""
-    path = save(make_tree(seed=1), tmp_path / name)
+    path = save(small(1), tmp_path / name)
     replace = os.replace
 
     def fail(*arguments: object, **keywords: object) -> None:
-        if step == "os.replace" and ".partial" not in str(arguments[0]):
+        moved = Path(str(arguments[0])).name  # Zarr renames files too, and the earlier result steps aside
+        if step == "os.replace" and not (moved.startswith(".run.") and moved.endswith(".partial")):
             replace(*arguments)  # type: ignore[arg-type]
             return
         if step == "_write_folder":
@@ -164,7 +168,7 @@ def test_a_failure_in_the_middle_keeps_the_earlier_result(
 
     monkeypatch.setattr(storage.os if step == "os.replace" else storage, step.split(".")[-1], fail)
     with pytest.raises(StorageError if isinstance(error, OSError) else KeyboardInterrupt):
-        save(make_tree(seed=2), path, overwrite=True)
+        save(small(2), path, overwrite=True)
     monkeypatch.undo()
     assert load(path).attrs["seed"] == 1
     assert [p.name for p in tmp_path.iterdir()] == [name]
@@ -183,7 +187,7 @@ def test_an_illegal_tree_is_not_stored(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["run.nc", "run.h5", "run.NPZ"])
 def test_names_of_other_formats_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(StorageError, match=r"stored as Zarr.*'run\.zarr'"):
-        save(make_tree(), tmp_path / name)
+        save(small(), tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["run.zarr", "run.zip"])
@@ -191,7 +195,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> N
     """A file where a folder should be stops root too, unlike permissions."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=rf"file/{name}' cannot be written.*\n.*Choose a folder"):
-        save(make_tree(), tmp_path / "file" / name)
+        save(small(), tmp_path / "file" / name)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere; run as a user")
@@ -199,7 +203,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(StorageError, match="cannot be written"):
-            save(make_tree(), tmp_path / "run.zarr")
+            save(small(), tmp_path / "run.zarr")
     finally:
         tmp_path.chmod(0o700)
 
@@ -238,8 +242,8 @@ def lose_metadata(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [lose_a_part, cut_a_part, flip_a_bit, lose_metadata])
 def test_damage_to_a_folder_is_noticed(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    """Zarr by itself reads a lost part as its fill value, so the result would load with wrong numbers."""
-    path = save(make_tree(), tmp_path / "run.zarr")
+    """Zarr by itself reads a lost part as zeros or NaN, so the result would load with wrong numbers."""
+    path = save(small(), tmp_path / "run.zarr")
     damage(path)
     with pytest.raises(StorageError, match=r"run\.zarr' is (incomplete|damaged).*its part.*run again"):
         load(path)
@@ -247,7 +251,7 @@ def test_damage_to_a_folder_is_noticed(tmp_path: Path, damage: Callable[[Path], 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])
 def test_a_truncated_zip_file_is_noticed(tmp_path: Path, keep: float) -> None:
-    path = save(make_tree(), tmp_path / "run.zip")
+    path = save(small(), tmp_path / "run.zip")
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content))])
     with pytest.raises(StorageError, match=r"run\.zip' is not a stored result"):
@@ -255,9 +259,9 @@ def test_a_truncated_zip_file_is_noticed(tmp_path: Path, keep: float) -> None:
 
 
 def test_every_flipped_byte_of_a_zip_file_is_noticed_or_harmless(tmp_path: Path) -> None:
-    tree = make_tree(r=np.ones((2, 2)))
+    tree = small()
     content = save(tree, tmp_path / "run.zip").read_bytes()
-    for position in np.random.default_rng(0).integers(len(content), size=40):
+    for position in np.random.default_rng(0).integers(len(content), size=60):
         changed = bytearray(content)
         changed[position] ^= 0x55
         (tmp_path / "run.zip").write_bytes(changed)
@@ -277,18 +281,18 @@ def a_foreign_store(path: Path) -> None:
 
 
 def a_broken_root(path: Path) -> None:
-    save(make_tree(), path)
+    save(small(), path)
     (path / ".neurocircuits.json").unlink()
     (path / ".zmetadata").write_text("{")
 
 
 def a_broken_list(path: Path) -> None:
-    save(make_tree(), path)
+    save(small(), path)
     (path / ".neurocircuits.json").write_text("{")
 
 
 def a_newer_schema(path: Path) -> None:
-    save(make_tree(), path)
+    save(small(), path)
     for name in (".zattrs", ".zmetadata"):
         text = (path / name).read_text().replace('"schema_version": 1', '"schema_version": 9')
         (path / name).write_text(text)
@@ -317,12 +321,12 @@ def test_what_is_no_result_is_refused_by_name(tmp_path: Path, case: str) -> None
 
 
 def test_a_store_written_piece_by_piece_can_be_sealed(tmp_path: Path) -> None:
-    path = save(make_tree(), tmp_path / "run.zarr")
+    path = save(make_tree(label=np.arange(1, 13)), tmp_path / "run.zarr")
     (path / ".neurocircuits.json").unlink()
-    lost = parts(path)[0]
+    lost = path / "populations" / "E" / "label" / "0"
     content = lost.read_bytes()
     lost.unlink()
-    load(path)  # not sealed: nothing can be noticed, which is why there is a list
+    assert (load(path)["/populations/E"]["label"] == 0).all()  # wrong, and nothing shows it: hence the list
     lost.write_bytes(content)
     seal(path)
     lost.unlink()
@@ -331,12 +335,13 @@ def test_a_store_written_piece_by_piece_can_be_sealed(tmp_path: Path) -> None:
 
 
 def test_a_moved_store_still_loads(tmp_path: Path) -> None:
-    shutil.move(save(make_tree(), tmp_path / "a.zarr"), tmp_path / "b.zarr")
+    shutil.move(save(small(), tmp_path / "a.zarr"), tmp_path / "b.zarr")
     load(tmp_path / "b.zarr")
     assert set(json.loads((tmp_path / "b.zarr" / ".neurocircuits.json").read_text())) == {"files"}
 
 
 def test_importing_results_does_not_import_xarray_or_zarr() -> None:
-    code = "import sys, neurocircuits.results; print([m for m in ('xarray', 'zarr', 'pandas', 'brian2') if m in sys.modules])"
+    heavy = ("xarray", "zarr", "pandas", "brian2")
+    code = f"import sys, neurocircuits.results; print([m for m in {heavy} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

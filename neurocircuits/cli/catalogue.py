@@ -1,0 +1,161 @@
+"""What can be named on the command line: circuits, protocols, data sets and engines, found by listing modules.
+
+A circuit or protocol is a public function of a module of `neurocircuits.models` or `neurocircuits.protocols` whose return
+annotation says so. Nothing registers itself; a new module is found because it is there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+
+@dataclass(frozen=True)
+class Factory:
+    """Something that makes a declaration, a data set or an engine, and what may be set on it.
+
+    Attributes
+    ----------
+    name : str
+        What it is called on the command line, such as ``seung2018.bars``.
+    call : callable
+        What makes it.
+    settings : dict of str to inspect.Parameter
+        Its keyword arguments; for one that passes ``**settings`` on, those of the module's main function, too.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    settings: Mapping[str, inspect.Parameter]
+
+    @property
+    def summary(self) -> str:
+        """First sentence of its documentation."""
+        return first_sentence(inspect.getdoc(self.call))
+
+
+def first_sentence(text: str | None) -> str:
+    """Return the first line of a docstring without its full stop."""
+    return (text or "").strip().partition("\n")[0].rstrip(".")
+
+
+def modules(package: str) -> dict[str, Any]:
+    """Return the public modules of a package by name."""
+    parent = importlib.import_module(package)
+    names = sorted(info.name for info in pkgutil.iter_modules(parent.__path__) if not info.name.startswith("_"))
+    return {name: importlib.import_module(f"{package}.{name}") for name in names}
+
+
+def factories(module: Any, returns: str, main: str) -> dict[str, Factory]:
+    """Return the functions of a module that are annotated to return something.
+
+    Parameters
+    ----------
+    module : module
+        Where they are defined.
+    returns : str
+        Name of the type.
+    main : str
+        The function that the others pass their settings on to.
+    """
+    found = {
+        name: function
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and not name.startswith("_") and function.__module__ == module.__name__ and _returns(function) == returns
+    }
+    passed_on = _keywords(found[main]) if main in found else {}
+    stem = module.__name__.rpartition(".")[2]
+    made = {}
+    for name in sorted(found, key=lambda name: (name != main, name)):
+        parameters = inspect.signature(found[name]).parameters.values()
+        extra = passed_on if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters) else {}
+        made[name] = Factory(f"{stem}.{name}", found[name], {**extra, **_keywords(found[name])})
+    return made
+
+
+def models() -> dict[str, dict[str, Factory]]:
+    """Return the circuits of each module of models."""
+    return {name: factories(module, "Circuit", "circuit") for name, module in modules("neurocircuits.models").items()}
+
+
+def protocols() -> dict[str, dict[str, Factory]]:
+    """Return the protocols of each module of protocols."""
+    return {name: factories(module, "Protocol", "protocol") for name, module in modules("neurocircuits.protocols").items()}
+
+
+def data_sets() -> dict[str, Factory]:
+    """Return the data sets by name."""
+    package = importlib.import_module("neurocircuits.datasets")
+    public = {name: getattr(package, name) for name in package.__all__}
+    return {name: Factory(name, f, _keywords(f)) for name, f in sorted(public.items()) if inspect.isfunction(f) and _returns(f) == "Dataset"}
+
+
+def engines() -> dict[str, Factory]:
+    """Return the engines that are registered, by name."""
+    from neurocircuits.engines.base import engines as registered
+
+    return {name: Factory(name, kind, _keywords(kind)) for name, kind in sorted(registered().items())}
+
+
+def model(name: str) -> Factory:
+    """Return a circuit by its name, ``module`` or ``module.function``."""
+    return _of_modules(name, models(), "circuit", "MODEL")
+
+
+def protocol(name: str) -> Factory:
+    """Return a protocol by its name, ``module`` or ``module.function``."""
+    return _of_modules(name, protocols(), "protocol", "PROTOCOL")
+
+
+def data_set(name: str) -> Factory:
+    """Return a data set by its name."""
+    return _of(name, data_sets(), "data set", "--data")
+
+
+def engine(name: str) -> Factory:
+    """Return an engine by its name."""
+    found = engines()
+    if not found:
+        raise typer.BadParameter(
+            "no engine is registered, because the package is not installed. In its folder: pip install -e .", param_hint="--engine"
+        )
+    return _of(name, found, "engine", "--engine")
+
+
+def unknown(what: str, name: str, known: Iterable[str], hint: str | None = None) -> typer.BadParameter:
+    """Return the usage error for a name that is not known, with the nearest ones and all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    return typer.BadParameter(f"no {what} {name!r}.{meant} Known: {', '.join(known) or 'none'}.", param_hint=hint)
+
+
+def _of_modules(name: str, found: dict[str, dict[str, Factory]], main: str, hint: str) -> Factory:
+    stem, _, function = name.partition(".")
+    if stem in found and (function or main) in found[stem]:
+        return found[stem][function or main]
+    known = [stem if each == main else f"{stem}.{each}" for stem, each_of in found.items() for each in each_of]
+    raise unknown(hint.lower(), name, known, hint)
+
+
+def _of(name: str, found: dict[str, Factory], what: str, hint: str) -> Factory:
+    if name not in found:
+        raise unknown(what, name, found, hint)
+    return found[name]
+
+
+def _returns(function: Callable[..., Any]) -> str:
+    annotation = inspect.signature(function).return_annotation
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+
+
+def _keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {name: parameter for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in kinds}

@@ -1,0 +1,68 @@
+"""What there is: the tables of `list`, and the claims of a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from neurocircuits.cli import catalogue
+from neurocircuits.cli.reports import table
+from neurocircuits.errors import DataError
+
+
+def sections() -> Iterator[tuple[str, str]]:
+    """Yield title and table of models, protocols, figures, engines and data sets."""
+    modules = catalogue.modules("neurocircuits.models")
+    rows: list[tuple[str, ...]] = []
+    for name, variants in catalogue.models().items():
+        others = ", ".join(f".{variant}" for variant in variants if variant != "circuit")
+        reference = getattr(modules[name], "REFERENCE", "")
+        rows.append((name, others, reference, catalogue.first_sentence(modules[name].__doc__)))
+    yield "models (circuits, with variants)", table(rows)
+    rows = [
+        (name, catalogue.first_sentence(catalogue.modules("neurocircuits.protocols")[name].__doc__)) for name in catalogue.protocols()
+    ]
+    yield "protocols", table(rows)
+    found = {name: _state(factory) for name, factory in catalogue.data_sets().items()}
+    yield "figures", table(_figures(found)) or "  none"
+    yield "engines", table([(name, factory.summary) for name, factory in catalogue.engines().items()]) or "  none: pip install -e ."
+    yield "data sets", table([(name, factory.summary, found[name]) for name, factory in catalogue.data_sets().items()])
+
+
+def _figures(found: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    from neurocircuits import reproduce
+
+    for name, figure in reproduce.figures().items():
+        missing = [need for need in figure.needs if "not" in found.get(need, "not")]
+        state = f"quick only: {', '.join(missing)} not on this machine" if missing else "quick and full"
+        yield name, figure.title, figure.source, f"{len(figure.claims)} claims", state
+
+
+def _state(factory: catalogue.Factory) -> str:
+    """Return whether a data set can be had here, without downloading anything."""
+    if "download" not in factory.settings:
+        return "comes with the package"
+    try:
+        factory.call(download=False)
+    except DataError:
+        return "not on this machine, downloaded when first used; `neurocircuits doctor` says where it is looked for"
+    return "on this machine"
+
+
+def describe_figure(content: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the table of a figure's claims, and whether all of them hold."""
+    rows = [
+        (
+            "holds" if claim["holds"] else "FAILS",
+            str(claim["name"]),
+            _number(claim["value"]),
+            f"target {_number(claim['target'])}",
+            str(claim.get("text", "")),
+        )
+        for claim in content["claims"]
+    ]
+    return table(rows), all(claim["holds"] for claim in content["claims"])
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

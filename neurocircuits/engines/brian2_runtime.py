@@ -1,0 +1,236 @@
+"""A live Brian 2 network: stimuli are pulled at onsets, learning and recording happen in operations, one run() for a phase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.protocol import Phase, Protocol, Window
+from neurocircuits.declare.stimulus import Presentations
+from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
+from neurocircuits.engines.brian2_dense import DenseProducts, bound_values
+from neurocircuits.engines.brian2_objects import PACE, build_group, owned
+from neurocircuits.engines.distance import DistanceCheck
+from neurocircuits.engines.values import contribution, dense, received
+from neurocircuits.errors import DivergenceError, ValidationError
+from neurocircuits.randomness import Streams
+from neurocircuits.units import import_brian2
+
+if TYPE_CHECKING:
+    from neurocircuits.engines.brian2_engine import Brian2
+
+_STEPS = 10**9  # time steps asked of one run(), which is stopped when its presentations end
+_PULL = 64  # presentations pulled from the stimulus at a time
+
+
+class RuntimeSimulation(Simulation):
+    """A circuit as a live Brian 2 network."""
+
+    def __init__(self, engine: Brian2, plan: Plan, streams: Streams) -> None:
+        super().__init__(plan, streams, engine.dtype)
+        self.engine = engine
+        self.network: Any = None
+        self._protocol: Protocol | None = None
+        self._tick = 0
+        self._schedule: list[tuple[int, int, Window]] = []
+        self.distance = DistanceCheck(self, engine.tolerance)
+
+    # -- building -----------------------------------------------------------------------------------------------------------
+
+    def prepare(self, protocol: Protocol) -> None:
+        """Get ready for a whole protocol: what it overrides and its time steps are built into the network."""
+        self._protocol = protocol
+
+    def _build(self) -> None:
+        protocol, engine = self._protocol, self.engine
+        phases = [*(protocol.phases if protocol is not None else ()), *([self.phase] if self.phase is not None else [])]
+        overridden = {key for phase in phases for key in phase.parameters}
+        self._paced = any(window.step is not None and window.step != engine.dt for p in phases for window in p.timetable)
+        b2 = import_brian2()
+        self._clock = b2.Clock(dt=engine.dt * b2.second, name="neurocircuits_clock*")
+        self._target = engine.code_target(protocol)
+        self.groups: dict[str, Any] = {}
+        self._shared: dict[str, list[str]] = {}
+        with owned(self._target, engine.dtype):
+            for name, population in self.plan.driven.items():
+                shared = [p for p in population.parameters if f"{name}.{p}" in overridden]
+                self._shared[name] = shared
+                group = build_group(b2, population, self._clock, engine.method, engine.dtype, engine.batch, shared, self._paced)
+                self.groups[name] = group
+                if engine.batch > 1:
+                    for slow in population.slow:
+                        self.values[name].data[slow] = np.array(self.values[name].data[slow])
+                bound_values(self.values[name], group, engine.batch)
+            for name, population in self.plan.sources.items():
+                self.values[name].data["r"] = np.zeros((engine.batch, population.n_units), engine.dtype)
+            self.products = DenseProducts(self.plan, self.store, self.values, engine.batch)
+            operations = [
+                b2.NetworkOperation(self._before, clock=self._clock, when="groups", order=-1),
+                b2.NetworkOperation(self._learn, clock=self._clock, when="synapses", order=0),
+                b2.NetworkOperation(self._after, clock=self._clock, when="end", order=0),
+            ]
+            self.network = b2.Network(*self.groups.values(), *operations)
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Put a state back."""
+        if self.network is None:
+            self._build()
+        super().load(state)
+
+    def begin(self, phase: Phase, resumed: bool = False) -> None:
+        """Set parameters, clamps and scaled weights of a phase."""
+        super().begin(phase, resumed)
+        if self.network is None:
+            self._build()
+        for name, shared in self._shared.items():
+            for parameter in shared:
+                self.groups[name].variables[parameter].get_value()[...] = self.parameters[name][parameter]
+        if missing := [key for key in phase.parameters if key.split(".")[0] in self._shared and key.split(".")[1] not in self._shared[key.split(".")[0]]]:
+            raise ValidationError(f"Phase({phase.name!r}).parameters: {missing} are not built into the network; call prepare(protocol) first.")
+        self.products.bind()
+        self.distance.begin()
+
+    # -- running ------------------------------------------------------------------------------------------------------------
+
+    def go(self, feed: Feed, observe: Observer) -> None:
+        """Present from ``feed`` until it ends or ``observe`` asks for a pause, in one run of the network."""
+        self._feed, self._observe = feed, observe
+        self._queue: list[dict[str, Presentations]] = []
+        self._paused = False
+        if not self._pull():
+            return
+        with owned(self._target, self.engine.dtype) as b2:
+            while not self._paused:
+                before = int(self._clock.variables["timestep"].get_value()[0])
+                self.network.run(_STEPS * self.engine.dt * b2.second, namespace={})
+                done = int(self._clock.variables["timestep"].get_value()[0]) - before
+                if not self._paused and done < _STEPS:
+                    raise KeyboardInterrupt  # newer versions of Brian 2 end a run quietly after Ctrl-C
+
+    def _pull(self) -> bool:
+        """Take the next presentations into the queue, group by group; False at the end."""
+        if not self._queue:
+            size = self.engine.batch
+            start = self._feed.position
+            parts = self._feed.take(size * max(1, _PULL // size))
+            if parts is None:
+                return False
+            n = self._feed.position - start
+            for k in range(0, n, size):
+                rows = slice(k, min(k + size, n))
+                self._queue.append({name: _cut(p, rows) for name, p in parts.items()})
+        self._present(self._queue.pop(0))
+        return True
+
+    def _present(self, parts: dict[str, Presentations]) -> None:
+        self._parts = parts
+        first = next(iter(parts.values()))
+        if len(first.durations) != self.engine.batch:
+            raise ValidationError(f"Brian2: {len(first.durations)} presentations do not fill the batch of {self.engine.batch}.")
+        if first.durations.min() != first.durations.max():
+            raise ValidationError("Brian2: durations in a batch differ. Use batch=1, or presentations of equal durations.")
+        for name, part in parts.items():
+            self.values[name].data["r"][...] = dense(part.values)
+        done = self._feed.position - sum(len(next(iter(q.values())).durations) for q in self._queue)
+        self._progress = done / self._feed.stop
+        self._windows = list(self.phase.windows(float(first.durations[0])))  # type: ignore[union-attr]
+        self._scale = self.scale(self._progress)
+        self._within: list[tuple[float, Any]] = []
+        self._since = 0.0
+        self.learner.onset()
+        self.products.hold()
+        self._open_window()
+
+    def _open_window(self) -> None:
+        window = self._window = self._windows.pop(0)
+        self._left, every = self.engine.window_steps(window)
+        self._every = every if self.learns() else 0
+        self._dt = window.step or self.engine.dt
+        self._tick = 0
+        pace = 0.0 if window.hold else self._dt / self.engine.dt
+        if self._paced:
+            for group in self.groups.values():
+                group.variables[PACE].get_value()[...] = pace
+        elif window.hold:
+            raise ValidationError("Brian2: a window that holds activity must be in the protocol from the start; call prepare(protocol).")
+        interval = None if self.phase is None or self.phase.record is None else self.phase.record.interval
+        self._sample = 0 if interval is None else max(1, round(interval / self._dt))
+
+    def _before(self) -> None:
+        self.products()
+
+    def _learn(self) -> None:
+        self._tick += 1
+        if self._every and self._tick % self._every == 0:
+            self.learner.step(self._every * self._dt, self._scale, self._progress)
+            self._spread()
+            self.products.hold()
+
+    def _spread(self) -> None:
+        """Give all copies the slow variables of the population."""
+        if self.engine.batch > 1:
+            for name, population in self.plan.driven.items():
+                for slow in population.slow:
+                    copies = self.groups[name].variables[slow].get_value().reshape(self.engine.batch, population.n_units)
+                    copies[...] = self.values[name].data[slow]
+
+    def _after(self) -> None:
+        self._left -= 1
+        if self._sample and self._tick % self._sample == 0:
+            self._within.append((self._since + self._tick * self._dt, self._snapshot()))
+        if self._left:
+            return
+        self._since += self._tick * self._dt
+        if self._windows:
+            self._open_window()
+            return
+        self._end()
+
+    def _end(self) -> None:
+        """Note the end of a presentation, then go on, pause or stop."""
+        n_rows = self.engine.batch
+        for name, values in self.values.items():
+            for state in values.plan.states:
+                if not np.isfinite(values.data[state]).all():
+                    raise DivergenceError(
+                        f"Population({name!r}): {state!r} is not finite at the end of row {int(next(iter(self._parts.values())).index[0])} of the "
+                        f"stimulus. {self.distance.advice()}"
+                    )
+        if self.learns():
+            self.learner.presentation_end(self._scale)
+        wanted = self.phase is not None and self.phase.record is not None
+        distance = self.distance(n_rows, wanted, next(iter(self._parts.values())).durations)
+        nothing = np.full(n_rows, np.nan)
+        readings = Readings(self._parts, self._read, nothing, nothing, distance, self._within)
+        pause = self._observe(readings)
+        if pause or not self._pull():
+            self._paused = True
+            if pause and self._queue:  # what was taken but not presented goes back
+                self._feed.position -= sum(len(next(iter(q.values())).durations) for q in self._queue)
+            self.network.stop()
+
+    def _read(self, name: str, variable: str) -> np.ndarray:
+        values = self.values[name]
+        if variable in ("excitation", "inhibition"):
+            delivered = {p.name: contribution(p, self.store, self.values[p.pre], self.engine.batch) for p in self.plan.into(name)}
+            return received(self.plan, self.values, delivered, name, 1 if variable == "excitation" else -1)
+        return np.broadcast_to(values[variable], (self.engine.batch, values.plan.n_units))
+
+    def _snapshot(self) -> Any:
+        record = self.phase.record  # type: ignore[union-attr]
+        names = record.variables if record is not None else ()
+        kept = {
+            (population, name): np.array(self._read(population, name))
+            for population, plan in self.plan.driven.items()
+            for name in names
+            if name in (*plan.variables, "excitation", "inhibition")
+        }
+        return lambda population, name: kept[population, name]
+
+
+def _cut(p: Presentations, rows: slice) -> Presentations:
+    return Presentations(p.values[rows], p.durations[rows], p.labels[rows], p.index[rows])
+
+
