@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import sympy
@@ -11,7 +11,16 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from neurocircuits.compile.equations import ParsedEquations, expand_functions, expression_dimension, parse_equations
-from neurocircuits.compile.expressions import Expression, check_names, exponent_integers, free_names, parse, symbol, to_sympy
+from neurocircuits.compile.expressions import (
+    Expression,
+    check_functions,
+    check_names,
+    exponent_integers,
+    free_names,
+    parse,
+    symbol,
+    to_sympy,
+)
 from neurocircuits.compile.fixed_points import ThresholdLinear, fixed_points, threshold_linear
 from neurocircuits.compile.plan import Aggregate, Loop, PathwayPlan, Plan, PopulationPlan, RulePlan
 from neurocircuits.compile.separable import separate
@@ -49,10 +58,11 @@ def compile_circuit(circuit: Circuit) -> Plan:
         If dimensions do not fit.
     """
     functions = {function.name: function for function in circuit.functions}
+    check_functions(functions)
     parsed = {p.name: parse_equations(p, functions) for p in circuit.populations}
     populations = {p.name: _population(p, parsed[p.name], functions) for p in circuit.populations}
     pathways = {str(s.name): _pathway(s, circuit, parsed, functions) for s in circuit.synapses}
-    return Plan(circuit, populations, pathways, _loops(populations, pathways))
+    return Plan(circuit, populations, pathways, _loops(circuit, populations, pathways))
 
 
 def _population(population: Population, parsed: ParsedEquations, functions: Mapping[str, Function]) -> PopulationPlan:
@@ -127,6 +137,11 @@ def _pathway(
     terms, reason = separate(tree, sides)
     if reason:
         raise ValidationError(f"{owner_text}.transmits: {synapses.transmits!r} is not a sum of h(w)*g(pre): {reason}.")
+    if not circuit.unconstrained and any(float(term.constant({})) < 0 for term in terms):
+        raise ValidationError(
+            f"{owner_text}.transmits: {synapses.transmits!r} has a negative term, but synapses of population {pre.name!r} are {pre.sign}. "
+            f"Rectify the difference, for example 'w*rectify(r_pre - 0.5)', or declare dale='unconstrained'."
+        )
     unit = synapses.unit.dimension if synapses.unit is not None else parsed[post.name].dimensions[synapses.input]
     if not synapses.on_pre:
         _check_transmission(synapses, parsed, unit, functions, owner_text)
@@ -176,15 +191,15 @@ def _rule(
     constants = {*parameters, "n_pre", "n_post", "dale"}
     trees: list[ast.expr] = []
 
-    def read(text: str, what: str, names: set[str]) -> ast.expr:
-        tree = parse(text, functions, f"{owner}, {what}", constants)
+    def read(text: str, what: str, names: set[str], special: Collection[str] = ()) -> ast.expr:
+        tree = parse(text, functions, f"{owner}, {what}", constants, special)
         check_names(tree, names, f"{owner}, {what}", text)
         trees.append(tree)
         return tree
 
     layer: dict[str, tuple[str, Expression]] = {}
     for name, text in rule.terms.items():
-        tree = read(text, f"term {name!r}", {*sides, *constants} - {"w"})
+        tree = read(text, f"term {name!r}", {*sides, *constants} - {"w"}, LAYER)
         used = {sides[n] for n in free_names(tree) if n in sides}
         if len(used) != 1 or not any(isinstance(n, ast.Call) and getattr(n.func, "id", "") in LAYER for n in ast.walk(tree)):
             raise ValidationError(f"{owner}, term {name!r}: {text!r} must use one of {listed(LAYER)} on variables of one side.")
@@ -193,7 +208,7 @@ def _rule(
         sides[name], dimensions[name] = side, _layer_dimension(tree, dimensions, owner)
     aggregates: dict[str, Aggregate] = {}
     for name, text in rule.aggregates.items():
-        tree = read(text, f"aggregate {name!r}", {*sides, *constants})
+        tree = read(text, f"aggregate {name!r}", {*sides, *constants}, AGGREGATES)
         if not (isinstance(tree, ast.Call) and getattr(tree.func, "id", "") in AGGREGATES and len(tree.args) == 1):
             raise ValidationError(f"{owner}, aggregate {name!r}: {text!r} must be one call of {listed(AGGREGATES)}.")
         over = "pre" if tree.func.id == "sum_over_pre" else "post"  # type: ignore[attr-defined]
@@ -217,6 +232,7 @@ def _rule(
         raise ValidationError(f"{owner}.step: PerUnit({rule.step.name!r}) needs a slow variable of {synapses.post!r}. It has: {listed(parsed[synapses.post].slow)}.")
     integers = exponent_integers(trees, parameters)
     terms, reason = separate(drift, sides, integers)
+    gates = tuple(name for name, (side, _) in layer.items() if side == "post")
     return RulePlan(
         drift=Expression.of(drift),
         terms=terms,
@@ -225,7 +241,8 @@ def _rule(
         layer_terms=layer,
         parameters=parameters,
         step=rule.step,
-        symmetric=_symmetric(drift, aggregates, layer),
+        gates=gates if terms and all(term.vanishes_without(gates) for term in terms) else (),
+        whole=frozenset(integers),
         text=rule.drift,
     )
 
@@ -236,19 +253,7 @@ def _layer_dimension(tree: ast.expr, dimensions: Mapping[str, Dimension], owner:
     return expression_dimension(ast.unparse(totals[0].args[0]), dimensions, owner) if totals else DIMENSIONLESS
 
 
-def _symmetric(drift: ast.expr, aggregates: Mapping[str, Aggregate], layer: Mapping[str, object]) -> bool:
-    if aggregates or layer:
-        return False
-    try:
-        expression = to_sympy(drift)
-    except ValidationError:
-        return False
-    swap = {s: symbol(s.name[:-4] + "_post") for s in expression.free_symbols if s.name.endswith("_pre")}
-    swap |= {s: symbol(s.name[:-5] + "_pre") for s in expression.free_symbols if s.name.endswith("_post")}
-    return sympy.expand(expression - expression.subs(swap, simultaneous=True)) == 0
-
-
-def _loops(populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan]) -> tuple[Loop, ...]:
+def _loops(circuit: Circuit, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan]) -> tuple[Loop, ...]:
     names = [name for name, p in populations.items() if not p.is_source]
     index = {name: k for k, name in enumerate(names)}
     edges = np.zeros((len(names), len(names)), dtype=int)
@@ -262,17 +267,17 @@ def _loops(populations: Mapping[str, PopulationPlan], pathways: Mapping[str, Pat
         for group in groups:
             outside = {names[k] for name in group for k in np.flatnonzero(edges[:, index[name]])} - set(group)
             if not any(outside & set(other) for other in groups if other is not group):
-                ordered.append(_loop(group, populations, pathways))
+                ordered.append(_loop(group, populations, pathways, not circuit.unconstrained))
                 groups.remove(group)
                 break
     return tuple(ordered)
 
 
-def _loop(group: list[str], populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan]) -> Loop:
+def _loop(group: list[str], populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan], dale: bool) -> Loop:
     inner = [p for p in pathways.values() if p.pre in group and p.post in group]
     recurrent = bool(inner)
     responses = {name: populations[name].response for name in group}
-    linear = [name for name in group if _is_linear(name, populations, pathways)]
+    linear = [name for name in group if _is_linear(name, populations, pathways, dale)]
     rectified = [name for name in group if name not in linear]
     plain = all(len(p.terms) == 1 and p.terms[0].pre is not None and p.terms[0].pre.text == "r_pre" for p in inner)
     chains = any(p.pre in linear and p.post in linear for p in inner)
@@ -283,10 +288,28 @@ def _loop(group: list[str], populations: Mapping[str, PopulationPlan], pathways:
     return Loop(tuple(group), recurrent, tuple(rectified), tuple(linear))
 
 
-def _is_linear(name: str, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan]) -> bool:
-    """Whether a population stays linear: its input cannot become negative, and its response has no offset."""
+def _is_linear(name: str, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan], dale: bool) -> bool:
+    """Whether a population is linear, or stays so since its input cannot become negative; without an offset."""
     response = populations[name].response
     if response is None or response.offset.text != "0" or response.stiffness.names & set(populations[name].slow):
         return False
     into = [p for p in pathways.values() if p.post == name]
-    return all(p.applied_sign > 0 and p.bounds[0] >= 0 and p.part >= 0 for p in into) and bool(into)
+    if not response.rectified:
+        return bool(into)
+    return bool(into) and dale and all(_delivers_positive(p, populations, pathways, {name}) for p in into)
+
+
+def _delivers_positive(
+    pathway: PathwayPlan, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan], seen: set[str]
+) -> bool:
+    """Whether what a pathway delivers under Dale's law can never be negative."""
+    texts = [(term.pre.text if term.pre else "r_pre", term.weight.text if term.weight else "w") for term in pathway.terms]
+    if pathway.applied_sign < 0 or any(text != ("r_pre", "w") for text in texts):
+        return False
+    pre = populations[pathway.pre]
+    if pre.is_source or pre.name in seen:
+        return True
+    if pre.response is None or pre.response.rectified:
+        return pre.response is not None
+    into = [p for p in pathways.values() if p.post == pre.name]
+    return pre.response.offset.text == "0" and all(_delivers_positive(p, populations, pathways, {*seen, pre.name}) for p in into)

@@ -17,7 +17,7 @@ import numpy as np
 import sympy
 
 from neurocircuits.declare.functions import AGGREGATES, ELEMENTWISE, LAYER, UNIT_NAMES, Function
-from neurocircuits.errors import ValidationError
+from neurocircuits.errors import ValidationError, listed
 from neurocircuits.units import quantity
 
 _ALLOWED = (
@@ -69,7 +69,7 @@ class _Expand(ast.NodeTransformer):
             raise ValidationError(
                 f"Function({function.name!r}) takes {len(function.arguments)} arguments, but {ast.unparse(node)!r} gives {len(node.args)}."
             )
-        body = parse(function.expression, self.functions)
+        body = parse(function.expression, self.functions, f"Function({function.name!r})")
         return _Substitute(dict(zip(function.arguments, node.args, strict=True))).visit(body)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
@@ -88,7 +88,13 @@ class _Substitute(ast.NodeTransformer):
         return self.values.get(node.id, node)
 
 
-def parse(text: str, functions: Mapping[str, Function] | None = None, owner: str = "expression", known: Collection[str] = ()) -> ast.expr:
+def parse(
+    text: str,
+    functions: Mapping[str, Function] | None = None,
+    owner: str = "expression",
+    known: Collection[str] = (),
+    special: Collection[str] = (),
+) -> ast.expr:
     """Parse an expression, expand the user's functions and replace units by SI values.
 
     Parameters
@@ -101,12 +107,18 @@ def parse(text: str, functions: Mapping[str, Function] | None = None, owner: str
         Named in errors.
     known : collection of str
         Names that are variables even if units share them.
+    special : collection of str, optional
+        Functions of a side or a layer that may be called.
 
     Raises
     ------
     ValidationError
         If the text is not an expression or uses something that is not allowed.
     """
+    return _Expand(functions or {}, known).visit(_read(text, functions or {}, owner, special))
+
+
+def _read(text: str, functions: Mapping[str, Function], owner: str, special: Collection[str] = ()) -> ast.expr:
     try:
         tree = ast.parse(" ".join(str(text).split()), mode="eval").body
     except SyntaxError as error:
@@ -116,11 +128,37 @@ def parse(text: str, functions: Mapping[str, Function] | None = None, owner: str
             raise ValidationError(f"{owner}: {text!r} uses {type(node).__name__}, which equations do not have.")
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", None)
-            if name not in ELEMENTWISE and name not in AGGREGATES and name not in LAYER and name not in (functions or {}):
-                candidates = difflib.get_close_matches(str(name), [*ELEMENTWISE, *LAYER, *AGGREGATES, *(functions or {})], 1)
+            if name not in ELEMENTWISE and name not in special and name not in functions:
+                if name in AGGREGATES or name in LAYER:
+                    place = "aggregates" if name in AGGREGATES else "terms"
+                    raise ValidationError(f"{owner}: {text!r} calls {name!r} directly. Name its value in the rule's {place} and use the name.")
+                candidates = difflib.get_close_matches(str(name), [*ELEMENTWISE, *special, *functions], 1)
                 hint = f" Did you mean {candidates[0]!r}?" if candidates else " Declare it with Function(name, arguments, expression)."
                 raise ValidationError(f"{owner}: {text!r} calls the unknown function {name or ast.unparse(node.func)!r}.{hint}")
-    return _Expand(functions or {}, known).visit(tree)
+            if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+                raise ValidationError(f"{owner}: {text!r} calls {name!r} with keywords; give the arguments in their order.")
+    return tree
+
+
+def check_functions(functions: Mapping[str, Function]) -> None:
+    """Refuse functions that use other names than their arguments, or that call each other in a circle.
+
+    Raises
+    ------
+    ValidationError
+        If one does.
+    """
+    calls: dict[str, set[str]] = {}
+    for name, function in functions.items():
+        tree = _read(function.expression, functions, f"Function({name!r})")
+        check_names(tree, {*function.arguments, *UNIT_NAMES}, f"Function({name!r})", function.expression)
+        calls[name] = {getattr(node.func, "id", "") for node in ast.walk(tree) if isinstance(node, ast.Call)} & set(functions)
+    while calls:
+        ready = [name for name, needed in calls.items() if not needed & set(calls)]
+        if not ready:
+            raise ValidationError(f"Functions {listed(calls)} call each other in a circle.")
+        for name in ready:
+            del calls[name]
 
 
 def substitute(tree: ast.expr, values: Mapping[str, ast.expr]) -> ast.expr:

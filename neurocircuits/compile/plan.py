@@ -12,6 +12,7 @@ from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.population import Population
 from neurocircuits.declare.steps import Step
 from neurocircuits.declare.synapses import Synapses
+from neurocircuits.errors import ValidationError
 from neurocircuits.units import Dimension
 
 
@@ -132,8 +133,10 @@ class RulePlan:
         SI values.
     step : Step
         How the mean drift becomes a change.
-    symmetric : bool
-        Whether exchanging the sides leaves the drift unchanged, so that symmetric weights stay symmetric.
+    gates : tuple of str
+        Population terms of the postsynaptic side without which every term vanishes: rows where all are 0 do not change.
+    whole : frozenset of str
+        Parameters in exponents that were put in as whole numbers, and cannot be overridden.
     text : str
         The user's text.
     """
@@ -145,7 +148,8 @@ class RulePlan:
     layer_terms: dict[str, tuple[str, Expression]]
     parameters: dict[str, float]
     step: Step
-    symmetric: bool
+    gates: tuple[str, ...]
+    whole: frozenset[str]
     text: str
 
 
@@ -279,11 +283,23 @@ class Plan:
         return [p for p in self.pathways.values() if p.post == population]
 
     def with_parameters(self, overrides: Mapping[str, float]) -> dict[str, dict[str, float]]:
-        """Return the SI parameters of all populations and rules, with overrides such as ``{"E.tau": 0.005}``."""
+        """Return the SI parameters of all populations and rules, with overrides such as ``{"E.tau": 0.005}``.
+
+        Raises
+        ------
+        ValidationError
+            If an override is of an exponent that is part of the compiled drift.
+        """
         values = {name: dict(p.parameters) for name, p in self.populations.items()}
         values.update({name: dict(p.rule.parameters) for name, p in self.pathways.items() if p.rule is not None})
         for key, value in overrides.items():
             name, _, parameter = key.partition(".")
+            rule = self.pathways[name].rule if name in self.pathways else None
+            if rule is not None and parameter in rule.whole and value != rule.parameters[parameter]:
+                raise ValidationError(
+                    f"Synapses({name!r}).rule: the exponent {parameter!r} = {rule.parameters[parameter]:g} is part of the compiled drift and "
+                    f"cannot be overridden with {value:g} in a phase. Declare a circuit of its own, or an exponent that is not whole."
+                )
             values[name][parameter] = value
         return values
 

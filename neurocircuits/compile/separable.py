@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import sympy
 
-from neurocircuits.compile.expressions import Expression, to_sympy
+from neurocircuits.compile.expressions import Expression, parse, symbol, to_sympy
 from neurocircuits.errors import ValidationError
 
 
@@ -28,6 +28,12 @@ class Term:
     post: Expression | None
     pre: Expression | None
     weight: Expression | None
+
+    def vanishes_without(self, gates: Collection[str]) -> bool:
+        """Return whether the postsynaptic factor is 0 wherever all of these gates are."""
+        if self.post is None or not self.post.names & set(gates):
+            return False
+        return to_sympy(parse(self.post.text)).subs({symbol(gate): 0 for gate in gates}) == 0
 
     def __str__(self) -> str:
         return " * ".join(f"[{part.text}]" for part in (self.constant, self.post, self.pre, self.weight) if part)

@@ -24,7 +24,7 @@ LAYER = ("ranked", "winner", "total")
 RESERVED = frozenset(
     "t dt t_in_timesteps xi drive w dale n_pre n_post i j N N_pre N_post N_incoming N_outgoing lastspike "
     "not_refractory refractory clock rand randn poisson timestep inf pi e is_nan isinf True False and or not if else "
-    "delay owner plastic".split()
+    "delay owner plastic type".split()
 ) | ELEMENTWISE | set(AGGREGATES) | set(LAYER)
 # Units are names in equations, too.
 _UNIT_STEMS = "second metre meter gram amp ampere kelvin mole candela hertz volt ohm siemens farad coulomb watt joule".split()

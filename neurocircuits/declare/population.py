@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from neurocircuits.declare.checks import is_number, is_whole, number_pair
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.serialise import FrozenMap, declaration
 from neurocircuits.declare.steps import Step
@@ -71,7 +73,7 @@ class Population:
     def __post_init__(self) -> None:
         owner = f"Population({self.name!r})"
         check_identifier(self.name, owner, reserved=False)
-        if isinstance(self.n_units, bool) or int(self.n_units) != self.n_units or self.n_units < 1:
+        if not is_whole(self.n_units) or self.n_units < 1:
             raise ValidationError(f"{owner}.n_units: {self.n_units!r} is not a positive whole number.")
         if self.sign not in SIGNS:
             raise ValidationError(f"{owner}.sign: {self.sign!r} is not 'excitatory' or 'inhibitory'.")
@@ -81,15 +83,18 @@ class Population:
             raise ValidationError(f"{owner}: a source has no equations, so parameters and thresholds mean nothing to it.")
         if (self.reset or self.refractory is not None) and self.threshold is None:
             raise ValidationError(f"{owner}: reset and refractory need a threshold.")
-        for name, (low, high) in self.bounds.items():
-            if not low <= high:
-                raise ValidationError(f"{owner}.bounds[{name!r}]: lower bound {low} is above upper bound {high}.")
         set_ = object.__setattr__
         set_(self, "n_units", int(self.n_units))
         parameters = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}
         set_(self, "parameters", FrozenMap(parameters))
-        set_(self, "bounds", FrozenMap({k: (float(a), float(b)) for k, (a, b) in self.bounds.items()}))
+        set_(self, "bounds", FrozenMap({k: number_pair(v, f"{owner}.bounds[{k!r}]") for k, v in self.bounds.items()}))
         set_(self, "refractory", None if self.refractory is None else quantity(self.refractory, f"{owner}.refractory"))
+        for name, value in self.initial.items():
+            if not is_number(value) or not math.isfinite(value):
+                raise ValidationError(f"{owner}.initial[{name!r}]: {value!r} is not a finite number (in SI units).")
+        for name, step in self.steps.items():
+            if not isinstance(step, Step):
+                raise ValidationError(f"{owner}.steps[{name!r}]: {step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit.")
         for name in ("initial", "steps", "steady_state"):
             set_(self, name, FrozenMap(getattr(self, name)))
 

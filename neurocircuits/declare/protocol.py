@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from neurocircuits.declare.checks import is_number, is_whole
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.serialise import FrozenMap, declaration
-from neurocircuits.declare.steps import scheduled
+from neurocircuits.declare.steps import Inverse, Linear, Steps, scheduled
 from neurocircuits.declare.stimulus import Presentations, Stimulus
 from neurocircuits.declare.weights import Paired, Tied
-from neurocircuits.errors import ValidationError, listed
+from neurocircuits.errors import UnitError, ValidationError, listed
 from neurocircuits.randomness import Streams
-from neurocircuits.units import quantity, seconds
+from neurocircuits.units import Quantity, quantity, seconds, unit_text
 
 
 @declaration
@@ -68,7 +69,7 @@ class Record:
         set_(self, "weights_every", weights_every)
         for name in ("every", "weights_every"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and (not is_whole(value) or value < 1):
                 raise ValidationError(f"Record.{name}: {value!r} is not a positive whole number.")
 
 
@@ -126,7 +127,7 @@ class Scale:
     pre: Any = None
 
     def __post_init__(self) -> None:
-        if not (self.factor >= 0 and math.isfinite(self.factor)):
+        if not (is_number(self.factor) and 0 <= self.factor < math.inf):
             raise ValidationError(f"Scale({self.pathway!r}): factor {self.factor!r} must be 0 or above; signs never flip.")
         for side in ("post", "pre"):
             value = getattr(self, side)
@@ -164,7 +165,7 @@ class Clamp:
     units: Any = None
 
     def __post_init__(self) -> None:
-        if not (self.value >= 0 and math.isfinite(self.value)):
+        if not (is_number(self.value) and 0 <= self.value < math.inf):
             raise ValidationError(f"Clamp({self.population!r}): value {self.value!r} must be finite and not negative.")
         if self.units is not None:
             object.__setattr__(self, "units", tuple(int(k) for k in getattr(self.units, "values", self.units)))
@@ -221,12 +222,15 @@ class Phase:
         lengths = {name: stimulus.n_presentations for name, stimulus in self.stimuli.items()}
         if len(set(lengths.values())) > 1:
             raise ValidationError(f"{owner}.stimuli: numbers of presentations differ: {lengths}.")
-        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
+        if not is_whole(self.epochs) or self.epochs < 1:
             raise ValidationError(f"{owner}.epochs: {self.epochs!r} is not a positive whole number.")
         if isinstance(self.plasticity, Mapping):
             for key, value in self.plasticity.items():
-                if not callable(value) and not float(value) >= 0:
-                    raise ValidationError(f"{owner}.plasticity[{key!r}]: the scale {value!r} is negative.")
+                if not isinstance(value, bool | Linear | Steps | Inverse) and not (is_number(value) and 0 <= value < math.inf):
+                    raise ValidationError(
+                        f"{owner}.plasticity[{key!r}]: {value!r} is no scale of a rate. Give True, False, a number of 0 or more, or a "
+                        f"schedule (Linear, Steps, Inverse)."
+                    )
             set_(self, "plasticity", FrozenMap(self.plasticity))
         elif not isinstance(self.plasticity, bool):
             raise ValidationError(f"{owner}.plasticity: {self.plasticity!r} is neither bool nor mapping.")
@@ -344,8 +348,8 @@ def _check_phase(phase: Phase, circuit: Circuit) -> None:
             raise ValidationError(f"{owner}.plasticity: no pathway or population {name!r}. Known: {listed([*pathways, *populations])}.")
         if name in pathways and isinstance(pathways[name].weights, Tied | Paired):
             raise ValidationError(f"{owner}.plasticity: {name!r} shares the array of {pathways[name].weights.owner!r}; name that.")
-    for key in phase.parameters:
-        _check_override(key, circuit, owner)
+    for key, value in phase.parameters.items():
+        _check_override(key, value, circuit, owner)
     for intervention in phase.interventions:
         _check_intervention(intervention, circuit, owner)
     if phase.record is not None and phase.record.populations is not None:
@@ -353,13 +357,19 @@ def _check_phase(phase: Phase, circuit: Circuit) -> None:
             circuit.population(name)
 
 
-def _check_override(key: str, circuit: Circuit, owner: str) -> None:
+def _check_override(key: str, value: Quantity, circuit: Circuit, owner: str) -> None:
     name, _, parameter = key.partition(".")
     known = {p.name: p.parameters for p in circuit.populations}
     known.update({s.name: s.rule.parameters for s in circuit.synapses if s.rule is not None})
     if parameter not in known.get(name, {}):
         names = [f"{a}.{b}" for a, parameters in known.items() for b in parameters]
         raise ValidationError(f"{owner}.parameters[{key!r}]: no such parameter. Known: {listed(names)}.")
+    declared = known[name][parameter]
+    if value.dimension != declared.dimension:
+        raise UnitError(
+            f"{owner}.parameters[{key!r}]: {value} is in {unit_text(value.dimension)}, but {parameter!r} of {name!r} is in "
+            f"{unit_text(declared.dimension)}."
+        )
 
 
 def _check_intervention(intervention: Scale | Clamp, circuit: Circuit, owner: str) -> None:

@@ -45,7 +45,7 @@ class FrozenMap(Mapping[str, Any]):
         return len(self._items)
 
     def __hash__(self) -> int:
-        return hash(tuple(self._items))
+        return hash(frozenset(self._items))
 
     def __repr__(self) -> str:
         return repr(self._items)
@@ -66,7 +66,9 @@ class FrozenArray:
         if isinstance(values, FrozenArray):
             values = values.values
         if hasattr(values, "tocsr"):
-            self.values = values.tocsr()
+            from scipy.sparse import csr_array
+
+            self.values = csr_array(values)
         elif hasattr(values, "shape") and hasattr(values, "dtype") and not isinstance(values, np.ndarray):
             self.values = values  # a lazy array (memory map, Zarr, dask): read by slices
         else:
@@ -143,7 +145,7 @@ def from_dict(data: Any, arrays: Mapping[str, Any] | None = None) -> Any:
         return tuple(from_dict(item, arrays) for item in data)
     if not isinstance(data, Mapping):
         return {"inf": float("inf"), "-inf": float("-inf")}.get(data, data) if isinstance(data, str) else data
-    if "type" not in data:
+    if not isinstance(data.get("type"), str):
         return {key: from_dict(item, arrays) for key, item in data.items()}
     if data["type"] == "array":
         if "values" not in data:

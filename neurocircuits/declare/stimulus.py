@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from neurocircuits.declare.checks import check_numbers, is_whole, numeric_array
 from neurocircuits.declare.serialise import FrozenArray, declaration
 from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
@@ -115,19 +116,21 @@ class Patterns(Stimulus):
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        if isinstance(self.values, list | tuple):
+            set_(self, "values", numeric_array(self.values, "Patterns.values"))
         set_(self, "values", FrozenArray(self.values))
         values = self.values.values
         if len(values.shape) != 2 or 0 in values.shape:
             raise ValidationError(f"Patterns.values: shape {tuple(values.shape)} is not (n_presentations, n_units).")
-        if not np.isfinite(self.scale):
-            raise ValidationError(f"Patterns.scale: {self.scale!r} is not finite.")
+        check_numbers("Patterns", scale=self.scale)
         data = values.data if hasattr(values, "indptr") else values
         if isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
             if data.dtype.kind not in "fiub":
                 raise ValidationError(f"Patterns.values: dtype {data.dtype} is not numeric. Convert the data to numbers.")
             _check_finite(data)
         if self.labels is not None:
-            set_(self, "labels", FrozenArray(self.labels))
+            labels = np.asarray(getattr(self.labels, "values", self.labels))
+            set_(self, "labels", FrozenArray(labels.astype(str) if labels.dtype.kind == "O" else labels))
             if self.labels.values.shape != (values.shape[0],):
                 shape = self.labels.values.shape
                 raise ValidationError(f"Patterns.labels: shape {shape} does not match {values.shape[0]} presentations.")
@@ -279,8 +282,8 @@ class Take(_Chosen):
     n: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n <= self.stimulus.n_presentations:
-            raise ValidationError(f"take({self.n}): the stimulus has {self.stimulus.n_presentations} presentations.")
+        if not is_whole(self.n) or not 1 <= self.n <= self.stimulus.n_presentations:
+            raise ValidationError(f"take({self.n!r}): the stimulus has {self.stimulus.n_presentations} presentations.")
 
     @property
     def n_presentations(self) -> int:  # type: ignore[override]
@@ -323,8 +326,8 @@ class Sampled(_Chosen):
     n: int
 
     def __post_init__(self) -> None:
-        if not self.n >= 1:
-            raise ValidationError(f"sampled({self.n}): at least one presentation is needed.")
+        if not is_whole(self.n) or self.n < 1:
+            raise ValidationError(f"sampled({self.n!r}): at least one presentation is needed.")
 
     @property
     def n_presentations(self) -> int:  # type: ignore[override]

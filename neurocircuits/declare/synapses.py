@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from neurocircuits.declare.checks import is_number, number_pair
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.rules import Rule
 from neurocircuits.declare.serialise import declaration
@@ -75,8 +76,13 @@ class Synapses:
         if not isinstance(self.weights, Weights):
             from neurocircuits.declare.weights import Given
 
-            plain = isinstance(self.weights, int | float)
+            plain = is_number(self.weights)
             set_(self, "weights", Constant(float(self.weights)) if plain else Given(self.weights))
+        if not hasattr(self.connectivity, "mask"):
+            allowed = "AllToAll, OneToOne, Probability, FixedInDegree or Explicit"
+            raise ValidationError(f"{owner}.connectivity: {self.connectivity!r} is no connectivity. Use {allowed}.")
+        if self.normalise is not None and not isinstance(self.normalise, Normalise):
+            raise ValidationError(f"{owner}.normalise: {self.normalise!r} is not a Normalise.")
         if self.rule is not None and not isinstance(self.rule, Rule):
             raise ValidationError(f"{owner}.rule: {self.rule!r} is not a Rule.")
         if isinstance(self.weights, Tied | Paired):
@@ -86,13 +92,10 @@ class Synapses:
                     f"{owner}.rule: the pathway is {kind.lower()} to {self.weights.owner!r}, which owns the array and "
                     f"learns. Give the rule to {self.weights.owner!r}."
                 )
-            if self.normalise is not None or self.bounds is not None:
-                raise ValidationError(f"{owner}: bounds and normalisation belong to the owner {self.weights.owner!r}.")
+            if self.normalise is not None or self.bounds is not None or self.connectivity != AllToAll():
+                raise ValidationError(f"{owner}: bounds, normalisation and connectivity belong to the owner {self.weights.owner!r}.")
         if self.bounds is not None:
-            low, high = (float(bound) for bound in self.bounds)
-            if not low <= high:
-                raise ValidationError(f"{owner}.bounds: lower bound {low} is above upper bound {high}.")
-            set_(self, "bounds", (low, high))
+            set_(self, "bounds", number_pair(self.bounds, f"{owner}.bounds"))
         set_(self, "delay", seconds(self.delay, f"{owner}.delay"))
         if self.unit is not None:
             set_(self, "unit", quantity(self.unit, f"{owner}.unit"))

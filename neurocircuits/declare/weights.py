@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neurocircuits.declare.checks import check_numbers, is_number, is_whole, numeric_array
 from neurocircuits.declare.serialise import FrozenArray, declaration
 from neurocircuits.errors import ValidationError
 
@@ -30,6 +31,10 @@ class Constant(Weights):
 
     value: float
 
+    def __post_init__(self) -> None:
+        if not is_number(self.value):
+            raise ValidationError(f"Constant: {self.value!r} is not a number.")
+
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return a new matrix."""
         return np.full(shape, float(self.value))
@@ -44,6 +49,7 @@ class Uniform(Weights):
     high: float
 
     def __post_init__(self) -> None:
+        check_numbers("Uniform", low=self.low, high=self.high)
         if not self.low <= self.high:
             raise ValidationError(f"Uniform: low {self.low!r} is above high {self.high!r}.")
 
@@ -61,6 +67,11 @@ class Normal(Weights):
     sd: float
     absolute: bool = False
 
+    def __post_init__(self) -> None:
+        check_numbers("Normal", mean=self.mean, sd=self.sd)
+        if self.sd < 0:
+            raise ValidationError(f"Normal: sd {self.sd!r} is negative.")
+
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return a new matrix."""
         values = generator.normal(self.mean, self.sd, shape)
@@ -74,6 +85,11 @@ class Lognormal(Weights):
 
     median: float
     sigma: float
+
+    def __post_init__(self) -> None:
+        check_numbers("Lognormal", median=self.median, sigma=self.sigma)
+        if self.sigma < 0:
+            raise ValidationError(f"Lognormal: sigma {self.sigma!r} is negative.")
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return a new matrix."""
@@ -94,7 +110,7 @@ class Given(Weights):
     values: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", FrozenArray(np.asarray(getattr(self.values, "values", self.values), float)))
+        object.__setattr__(self, "values", FrozenArray(numeric_array(getattr(self.values, "values", self.values), "Given")))
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return a new matrix."""
@@ -170,7 +186,10 @@ class Normalise:
 
     def __post_init__(self) -> None:
         if self.per not in ("target", "source") or self.every not in ("step", "presentation"):
-            raise ValidationError(f"Normalise: per={self.per!r}, every={self.every!r}; see the allowed words in its help.")
+            raise ValidationError(
+                f"Normalise: per={self.per!r}, every={self.every!r}. Allowed: per 'target' or 'source', every 'step' or 'presentation'."
+            )
+        check_numbers("Normalise", norm=self.norm, value=self.value)
         if not (self.norm > 0 and self.value > 0):
             raise ValidationError(f"Normalise: norm {self.norm!r} and value {self.value!r} must be positive.")
 
@@ -214,7 +233,7 @@ class Probability:
     self_connections: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
+        if not is_number(self.probability) or not 0 <= self.probability <= 1:
             raise ValidationError(f"Probability: {self.probability!r} is not between 0 and 1.")
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -229,6 +248,10 @@ class FixedInDegree:
     """Connect ``n`` different presynaptic units, drawn at random, to each postsynaptic unit."""
 
     n: int
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.n) or self.n < 0:
+            raise ValidationError(f"FixedInDegree: {self.n!r} is not a whole number of 0 or more.")
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses exist."""
@@ -257,10 +280,19 @@ class Explicit:
     def __post_init__(self) -> None:
         for name in ("post", "pre"):
             value = getattr(self, name)
-            object.__setattr__(self, name, FrozenArray(np.asarray(getattr(value, "values", value), dtype=int)))
+            indices = numeric_array(getattr(value, "values", value), f"Explicit.{name}")
+            if indices.ndim != 1 or (indices % 1).any() or (indices < 0).any():
+                raise ValidationError(f"Explicit.{name}: give whole numbers counted from 0, one for each synapse.")
+            object.__setattr__(self, name, FrozenArray(indices.astype(int)))
+        if self.post.values.shape != self.pre.values.shape:
+            raise ValidationError(f"Explicit: {len(self.post.values)} post and {len(self.pre.values)} pre indices; a synapse has one of each.")
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses exist."""
+        for name, n_units in zip(("post", "pre"), shape, strict=True):
+            largest = getattr(self, name).values.max(initial=-1)
+            if largest >= n_units:
+                raise ValidationError(f"Explicit.{name}: index {largest} does not exist among {n_units} units, counted from 0.")
         mask = np.zeros(shape, dtype=bool)
         mask[self.post.values, self.pre.values] = True
         return mask

@@ -18,7 +18,7 @@ PACE = "pace"
 
 
 @contextmanager
-def owned(target: str, dtype: str = "float64", device: str = "runtime") -> Iterator[Any]:
+def owned(target: str, dtype: str = "float64", device: str = "runtime", directory: str = "") -> Iterator[Any]:
     """Own Brian 2's global state (device, preferences, log level) and give it back.
 
     Parameters
@@ -29,6 +29,8 @@ def owned(target: str, dtype: str = "float64", device: str = "runtime") -> Itera
         Default precision of floats.
     device : str
         ``runtime`` or ``cpp_standalone``.
+    directory : str
+        Where a standalone program is built.
 
     Yields
     ------
@@ -45,6 +47,11 @@ def owned(target: str, dtype: str = "float64", device: str = "runtime") -> Itera
     try:
         if device == "runtime":
             set_device("runtime")
+        else:
+            set_device(device, directory=directory, build_on_run=False)
+            get_device().reinit()
+            get_device().activate(directory=directory, build_on_run=False)
+            b2.prefs["devices.cpp_standalone.extra_make_args_unix"] = ["-j2"]
         b2.prefs["codegen.target"] = target
         b2.prefs["core.default_float_dtype"] = np.dtype(dtype).type
         gc.freeze()
@@ -58,6 +65,7 @@ def owned(target: str, dtype: str = "float64", device: str = "runtime") -> Itera
         for key, value in kept.items():
             b2.prefs[key] = value
         if get_device() is not before:
+            get_device().reinit()
             reset_device(before)
         if level is not None:
             b2.logging.getLogger("brian2").setLevel(level)

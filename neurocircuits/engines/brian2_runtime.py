@@ -13,7 +13,7 @@ from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
 from neurocircuits.engines.brian2_dense import DenseProducts, bound_values
 from neurocircuits.engines.brian2_objects import PACE, build_group, owned
 from neurocircuits.engines.distance import DistanceCheck
-from neurocircuits.engines.values import contribution, dense, received
+from neurocircuits.engines.values import contribution, dense, fed, received
 from neurocircuits.errors import DivergenceError, ValidationError
 from neurocircuits.randomness import Streams
 from neurocircuits.units import import_brian2
@@ -213,8 +213,10 @@ class RuntimeSimulation(Simulation):
 
     def _read(self, name: str, variable: str) -> np.ndarray:
         values = self.values[name]
-        if variable in ("excitation", "inhibition"):
+        if variable in ("excitation", "inhibition") or variable in values.plan.inputs:
             delivered = {p.name: contribution(p, self.store, self.values[p.pre], self.engine.batch) for p in self.plan.into(name)}
+            if variable in values.plan.inputs:
+                return np.broadcast_to(fed(self.plan, delivered, name, variable), (self.engine.batch, values.plan.n_units))
             return received(self.plan, self.values, delivered, name, 1 if variable == "excitation" else -1)
         return np.broadcast_to(values[variable], (self.engine.batch, values.plan.n_units))
 

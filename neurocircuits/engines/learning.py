@@ -161,6 +161,9 @@ class Learner:
         if live is not None and not len(live):
             return lambda: None
         drift = self._drift(rule, names, weights, live)
+        mask = self.store.masks.get(pathway.name)
+        if mask is not None:
+            drift = drift * (mask if live is None else mask[live])
         total = float(drift.sum())
         if not np.isfinite(total):
             post, pre = (int(k[0]) for k in np.nonzero(~np.isfinite(drift)))
@@ -176,9 +179,6 @@ class Learner:
         return apply
 
     def _apply(self, pathway: PathwayPlan, step: Step, weights: np.ndarray, change: np.ndarray, live: np.ndarray | None) -> None:
-        mask = self.store.masks.get(pathway.name)
-        if mask is not None:
-            change *= mask if live is None else mask[live]
         change += weights if live is None else weights[live]
         low, high = pathway.bounds
         if isinstance(step, Cap):
@@ -206,18 +206,15 @@ class Learner:
         for name, (_, expression) in rule.layer_terms.items():
             own[name] = layer.evaluate(expression, names)
         for name, aggregate in rule.aggregates.items():
-            own[name] = _aggregate(aggregate, names, weights)
+            own[name] = _aggregate(aggregate, names, weights, self.store.masks.get(pathway.name))
         return names
 
     def _live_rows(self, rule: RulePlan, names: Sided) -> np.ndarray | None:
         """Return the rows that change, where a gate of the postsynaptic side multiplies every term; None for all."""
-        gates = [name for name, (side, _) in rule.layer_terms.items() if side == "post"]
-        if not gates or not rule.terms or not all(term.post and term.post.names & set(gates) for term in rule.terms):
-            return None
-        if len(gates) < len(rule.layer_terms) or any(aggregate.over == "post" for aggregate in rule.aggregates.values()):
+        if not rule.gates:
             return None
         alive = np.zeros(names["w"].shape[0], dtype=bool)
-        for gate in gates:
+        for gate in rule.gates:
             alive |= (np.asarray(names[gate]) != 0).any(axis=0)
         live = np.flatnonzero(alive)
         return live if 2 * len(live) < len(alive) else None
@@ -310,13 +307,14 @@ def _rows(values: PopulationValues) -> int:
     return max((len(v) if not hasattr(v, "toarray") else v.shape[0] for v in values.data.values() if np.ndim(v) == 2), default=1)
 
 
-def _aggregate(aggregate: Aggregate, names: Mapping[str, Any], weights: np.ndarray) -> Any:
-    """Return a sum over one side: (post,) or (batch, post) over pre, (pre,) or (batch, pre) over post."""
+def _aggregate(aggregate: Aggregate, names: Mapping[str, Any], weights: np.ndarray, mask: np.ndarray | None) -> Any:
+    """Return a sum over one side of the synapses that exist: (post,) or (batch, post) over pre, (pre,) or (batch, pre) over post."""
     over_pre = aggregate.over == "pre"
     total: Any = 0.0
     for term in aggregate.terms:
         post, pre = _value(term.post, names, "r_post"), _value(term.pre, names, "r_pre")
-        matrix = np.ones_like(weights) if term.weight is None else np.broadcast_to(term.weight(names), weights.shape)
+        matrix = np.broadcast_to(1.0 if term.weight is None else term.weight(names), weights.shape)
+        matrix = matrix if mask is None else matrix * mask
         summed, kept = (pre, post) if over_pre else (post, pre)
         if summed is None or np.ndim(summed) == 0:
             part = matrix.sum(axis=1 if over_pre else 0) * (1.0 if summed is None else summed)

@@ -82,6 +82,11 @@ class WeightStore:
             return np.maximum(array if pathway.part > 0 else -array, 0.0)
         return array.T if pathway.transposed else array
 
+    def exists(self, pathway: PathwayPlan) -> np.ndarray | None:
+        """Return which synapses of a pathway exist, (post, pre) of bool; None for all."""
+        mask = self.masks.get(pathway.owner)
+        return mask.T if mask is not None and pathway.transposed else mask
+
     def transmitted(self, pathway: PathwayPlan, term: int) -> np.ndarray:
         """Return the matrix (post, pre) that multiplies the presynaptic factor of a term of what is transmitted."""
         weight = pathway.terms[term].weight
@@ -89,8 +94,9 @@ class WeightStore:
             return self.magnitude(pathway)
         key = (pathway.name, term)
         if key not in self._transmitted:
-            magnitude = self.magnitude(pathway)
-            self._transmitted[key] = np.array(weight({"w": magnitude})) if weight else (magnitude != 0).astype(magnitude.dtype)
+            magnitude, mask = self.magnitude(pathway), self.exists(pathway)
+            sent = np.array(np.broadcast_to(weight({"w": magnitude}) if weight else 1.0, magnitude.shape), magnitude.dtype)
+            self._transmitted[key] = sent if mask is None else sent * mask
         return self._transmitted[key]
 
     def changed(self, owner: str, rows: np.ndarray | None = None) -> None:
@@ -104,6 +110,8 @@ class WeightStore:
                 del self._transmitted[name, term]
             else:
                 kept[rows] = weight({"w": self.arrays[owner][rows]})
+                if owner in self.masks:
+                    kept[rows] *= self.masks[owner][rows]
 
     def violations(self) -> int:
         """Return how many magnitudes are negative; 0 unless the circuit is unconstrained."""
@@ -133,7 +141,7 @@ class PopulationValues(Mapping[str, Any]):
             value = self.plan.subexpressions[name](self)
         if name == "r" and self.clamp is not None:
             mask, held = self.clamp
-            value = np.where(mask, held, value)
+            value = np.where(mask, held, dense(value))
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -252,3 +260,10 @@ def received(
         elif pathway.sign == sign:
             total = total + delivered[pathway.name]
     return total
+
+
+def fed(plan: Plan, delivered: Mapping[str, np.ndarray], name: str, variable: str) -> np.ndarray:
+    """Return an input of a population from what its pathways deliver, (batch, unit)."""
+    parts = [p.applied_sign * delivered[p.name] for p in plan.into(name) if p.input == variable]
+    n_rows = len(parts[0]) if parts else 1
+    return np.asarray(sum(parts, np.zeros((n_rows, plan.populations[name].n_units))))

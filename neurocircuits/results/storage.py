@@ -2,8 +2,8 @@
 
 A store is written beside its destination and renamed when it is whole, so a failure leaves what was there before. It
 carries a list of its files with size and CRC-32: Zarr reads a missing file as zeros or NaN, so a store that lost a part
-would otherwise load as data. The format is Zarr 2, whose specification includes fixed-width text and consolidated metadata;
-``xarray.open_datatree(path, engine="zarr")`` opens a store without this package.
+would otherwise load as data. The format is Zarr 2, whose specification includes fixed-width text and consolidated
+metadata; ``xarray.open_datatree(path, engine="zarr")`` opens a store without this package.
 """
 
 from __future__ import annotations

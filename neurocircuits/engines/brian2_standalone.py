@@ -1,0 +1,177 @@
+"""One compiled C++ program for a whole protocol, presented to the rest of the package as if it were live.
+
+The program is built and run when the protocol is known; then its record is replayed presentation by presentation. Switches,
+scales and overridden parameters are timed arrays, interventions are operations at the phase boundaries, each distinct pattern
+is stored once. Learning happens when it does in runtime mode: at the end of each learning step, which is the start of the
+next time step.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.protocol import Phase, Protocol
+from neurocircuits.declare.steps import LargestChange
+from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
+from neurocircuits.engines.brian2_objects import owned
+from neurocircuits.engines.brian2_program import Program
+from neurocircuits.engines.brian2_schedule import Schedule
+from neurocircuits.engines.distance import DistanceCheck
+from neurocircuits.engines.values import contribution, dense, fed, received
+from neurocircuits.errors import DivergenceError, UnsupportedError, ValidationError
+from neurocircuits.randomness import Streams
+
+if TYPE_CHECKING:
+    from neurocircuits.engines.brian2_engine import Brian2
+
+logger = logging.getLogger("neurocircuits")
+
+
+def unsupported(engine: Brian2, plan: Plan, protocol: Protocol) -> list[str]:
+    """Return every reason why a protocol cannot be one standalone program."""
+    reasons = []
+    if shutil.which("g++") is None or shutil.which("make") is None:
+        reasons.append("standalone programs need g++ and make on the PATH; install them or use device='runtime'")
+    if engine.batch > 1:
+        reasons.append("standalone programs run one copy; use batch=1 or device='runtime'")
+    for name, pathway in plan.pathways.items():
+        rule = pathway.rule
+        if pathway.part:
+            reasons.append(f"synapses {name!r} are a pair, whose array two pathways share; use device='runtime'")
+        if pathway.declaration.normalise is not None:
+            reasons.append(f"synapses {name!r} are normalised; use device='runtime'")
+        if rule is not None and rule.layer_terms:
+            reasons.append(f"synapses {name!r}: population terms ({', '.join(rule.layer_terms)}) need the whole layer; use device='runtime'")
+        if rule is not None and isinstance(rule.step, LargestChange):
+            reasons.append(f"synapses {name!r}: LargestChange needs the whole matrix; use device='runtime'")
+    for phase in protocol.phases:
+        reasons += _phase_reasons(phase, plan)
+    return reasons
+
+
+def _phase_reasons(phase: Phase, plan: Plan) -> list[str]:
+    reasons = []
+    if any(window.hold or window.step is not None for window in phase.timetable):
+        reasons.append(f"phase {phase.name!r} has windows with steps of their own or held activity; use device='runtime'")
+    record = phase.record
+    if record is None:
+        return reasons
+    if record.interval is not None or record.weights_every is not None:
+        reasons.append(f"phase {phase.name!r} records within presentations or weights within the phase; use device='runtime'")
+    learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]
+    derived = {"excitation", "inhibition"} & set(record.variables)
+    if derived and learners and not phase.frozen(learners):
+        reasons.append(f"phase {phase.name!r} records {', '.join(sorted(derived))} while weights change; use device='runtime'")
+    return reasons
+
+
+class StandaloneSimulation(Simulation):
+    """The record of a standalone program, replayed."""
+
+    def __init__(self, engine: Brian2, plan: Plan, streams: Streams) -> None:
+        super().__init__(plan, streams, engine.dtype)
+        self.engine = engine
+        self.distance = DistanceCheck(self, None)
+        self._record: dict[str, Any] = {}
+        self._row = 0
+        self._phase_number = -1
+
+    def prepare(self, protocol: Protocol) -> None:
+        """Build the program, run it to its end and read its record.
+
+        Raises
+        ------
+        UnsupportedError
+            If the program cannot be built.
+        """
+        self._schedule = Schedule(self.engine, self.plan, protocol, self.streams)
+        n_steps = self._schedule.n_steps
+        if n_steps > 1e6:
+            logger.info("standalone program of %d steps: it reports at its end only, and leaves nothing if it is killed", n_steps)
+        temporary = None if self.engine.directory else tempfile.mkdtemp(prefix="neurocircuits-")
+        directory = Path(self.engine.directory or temporary or ".")
+        try:
+            with owned("numpy", self.engine.dtype, "cpp_standalone", str(directory)) as b2:
+                program = Program(b2, self.engine, self.plan, self._schedule, self.store, protocol)
+                try:
+                    self._record = program.run(directory)
+                except RuntimeError as error:
+                    raise UnsupportedError(
+                        f"Brian2: the standalone program in '{directory}' could not be built or run: {error}. Run 'neurocircuits doctor', or "
+                        f"use device='runtime'."
+                    ) from error
+        finally:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+        self._last = len(protocol.phases) - 1
+
+    def begin(self, phase: Phase, resumed: bool = False) -> None:
+        """Set parameters and clamps of a phase; scaled weights come from the record."""
+        if not self._record:
+            raise ValidationError("Brian2(device='cpp_standalone') has no live simulation. Use run(), or device='runtime'.")
+        self._phase_number += 1
+        super().begin(phase, resumed)
+        self.distance.begin()
+
+    def go(self, feed: Feed, observe: Observer) -> None:
+        """Replay a phase, then take over its weights and slow variables."""
+        frozen = not self.learns()
+        if frozen:
+            self._take_weights()
+        recording = self.phase is not None and self.phase.record is not None
+        while (parts := feed.take(1)) is not None:
+            for name, part in parts.items():
+                self.values[name].data["r"] = dense(part.values)
+            for (name, state), rows in self._record["states"].items():
+                self.values[name].data[state] = rows[self._row][None, :]
+            self._row += 1
+            distance = np.full(1, np.nan)
+            if frozen and recording:
+                distance = self.distance(1, True, next(iter(parts.values())).durations)
+            nothing = np.full(1, np.nan)
+            if observe(Readings(parts, self._read, nothing, nothing, distance)):
+                break
+        if feed.position >= feed.stop:
+            self._take_weights()
+            self._check_finite()
+
+    def _take_weights(self) -> None:
+        for name, snapshots in self._record["weights"].items():
+            self.store.arrays[name][...] = snapshots[self._phase_number]
+            self.store.changed(name)
+        for (name, slow), snapshots in self._record["slow"].items():
+            self.values[name].data[slow] = snapshots[self._phase_number]
+
+    def _check_finite(self) -> None:
+        if self._phase_number < self._last:
+            return
+        for name, array in self.store.arrays.items():
+            if not np.isfinite(array).all():
+                raise DivergenceError(
+                    f"Synapses({name!r}): weights are not finite at the end of the standalone program, whose record is complete. Lower the "
+                    f"learning rate or use a smaller dt."
+                )
+        for (name, state), rows in self._record["states"].items():
+            if not np.isfinite(rows).all():
+                row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+                raise DivergenceError(
+                    f"Population({name!r}): {state!r} is not finite from presentation {row} on; the record is complete. Use a smaller dt."
+                )
+
+    def _read(self, name: str, variable: str) -> np.ndarray:
+        values = self.values[name]
+        if variable in ("excitation", "inhibition") or variable in values.plan.inputs:
+            delivered = {p.name: contribution(p, self.store, self.values[p.pre], 1) for p in self.plan.into(name)}
+            if variable in values.plan.inputs:
+                return fed(self.plan, delivered, name, variable)
+            return received(self.plan, self.values, delivered, name, 1 if variable == "excitation" else -1)
+        return np.broadcast_to(values[variable], (1, values.plan.n_units))
+
+
