@@ -11,7 +11,15 @@ from typing import Any
 
 
 class NeurocircuitsError(Exception):
-    """Base of every error that the package raises on purpose."""
+    """Base of every error that the package raises on purpose.
+
+    Attributes
+    ----------
+    tree : xarray.DataTree or None
+        What a run had recorded when the error ended it, with the root attribute ``complete`` 0; None before anything ran.
+    """
+
+    tree: Any = None
 
 
 class ValidationError(NeurocircuitsError, ValueError):
@@ -35,13 +43,7 @@ class StorageError(NeurocircuitsError, OSError):
 
 
 class RunError(NeurocircuitsError):
-    """A run ended early.
-
-    Attributes
-    ----------
-    tree : xarray.DataTree or None
-        What had been recorded, with the root attribute ``complete`` 0.
-    """
+    """A run ended early; ``tree`` holds what had been recorded."""
 
     def __init__(self, message: str, tree: Any = None) -> None:
         super().__init__(message)

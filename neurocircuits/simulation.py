@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from neurocircuits.engines.checkpoint import Checkpoint
 from neurocircuits.errors import DivergenceError, InterruptedRun, RunError, StorageError, ValidationError
 from neurocircuits.progress import Progress
 from neurocircuits.randomness import Streams
+from neurocircuits.results.assemble import assemble, stream
 from neurocircuits.results.collect import Collector, attributes_of
 
 if TYPE_CHECKING:
@@ -158,8 +159,15 @@ class _Run:
 
     def execute(self) -> xr.DataTree:
         """Run to the end, or save what there is and say why not."""
-        if self.checkpoint is not None:
-            self.collector.folder = self.checkpoint.parts
+        spooled = Path(self.store).with_name(f".{Path(self.store).name}.parts") if self.store is not None else None
+        self.collector.folder = spooled if self.checkpoint is None else self.checkpoint.parts
+        try:
+            return self._execute()
+        finally:
+            if spooled is not None and self.collector.folder == spooled:
+                shutil.rmtree(spooled, ignore_errors=True)
+
+    def _execute(self) -> xr.DataTree:
         simulation = self.engine.open(self.plan, self.streams)
         simulation.prepare(self.protocol)
         total = sum(phase.n_presentations for phase in self.protocol.phases)
@@ -182,10 +190,7 @@ class _Run:
         except FloatingPointError as error:
             tree = self._end_early(simulation)
             raise DivergenceError(f"{error}\n  {self._where()}{self._kept()}", tree) from error
-        tree = self._tree(simulation, not self.stopped)
-        if self.store is not None:
-            self._save(tree)
-        return tree
+        return self._tree(simulation, not self.stopped)
 
     def _phases(self, simulation: Any) -> None:
         while self.phase_index < len(self.protocol.phases) and not self.stopped:
@@ -258,26 +263,29 @@ class _Run:
         return kept + (f" Continue with resume('{self.checkpoint.folder}')." if self.checkpoint is not None else "")
 
     def _end_early(self, simulation: Any) -> Any:
-        tree = self._tree(simulation, False)
-        if self.store is not None:
-            with suppress(StorageError):
-                self._save(tree)
-        return tree
+        try:
+            return self._tree(simulation, False)
+        except StorageError:
+            self.store = None
+            return self._tree(simulation, False)
 
     def _tree(self, simulation: Any, complete: bool) -> Any:
+        """Return the tree of what was recorded, stored if that was asked for."""
         from neurocircuits.results.provenance import provenance
         from neurocircuits.results.schema import validate
+        from neurocircuits.results.storage import save
 
         texts = [to_json(part) for part in (self.circuit, self.protocol, self.engine)]
         attributes = provenance(*texts, self.streams.seed)
         attributes |= attributes_of(self.plan, simulation.store.violations(), time.monotonic() - self.clock, complete)
-        tree = self.collector.tree(attributes)
-        return validate(tree) if complete else tree
-
-    def _save(self, tree: Any) -> None:
-        from neurocircuits.results.storage import save
-
-        save(tree, self.store, overwrite=True)
+        if self.store is not None and self.collector.n_parts and Path(self.store).suffix != ".zip":
+            return stream(self.collector, attributes, self.store)
+        tree = assemble(self.collector, attributes)
+        if complete:
+            validate(tree)
+        if self.store is not None:
+            save(tree, self.store, overwrite=True)
+        return tree
 
 
 def _check_writable(path: Path) -> None:

@@ -21,8 +21,9 @@ from neurocircuits.errors import ValidationError, listed
 from neurocircuits.units import quantity
 
 _ALLOWED = (
-    ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Call, ast.Name, ast.Constant, ast.Load, ast.operator, ast.unaryop,
-    ast.cmpop, ast.boolop,
+    ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Call, ast.Name, ast.Constant, ast.Load, ast.boolop,
+    ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.FloorDiv, ast.Mod, ast.USub, ast.UAdd, ast.Not,
+    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
 )  # fmt: skip
 
 
@@ -126,6 +127,10 @@ def _read(text: str, functions: Mapping[str, Function], owner: str, special: Col
     for node in ast.walk(tree):
         if not isinstance(node, _ALLOWED):
             raise ValidationError(f"{owner}: {text!r} uses {type(node).__name__}, which equations do not have.")
+        if isinstance(node, ast.Constant) and not isinstance(node.value, int | float):
+            raise ValidationError(f"{owner}: {text!r} holds {node.value!r}, which is not a number.")
+        if isinstance(node, ast.Compare) and len(node.ops) > 1:
+            raise ValidationError(f"{owner}: {text!r} chains comparisons. Join two with 'and', as in 'x > 0 and x < 1'.")
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", None)
             if name not in ELEMENTWISE and name not in special and name not in functions:
@@ -151,8 +156,8 @@ def check_functions(functions: Mapping[str, Function]) -> None:
     calls: dict[str, set[str]] = {}
     for name, function in functions.items():
         tree = _read(function.expression, functions, f"Function({name!r})")
-        check_names(tree, {*function.arguments, *UNIT_NAMES}, f"Function({name!r})", function.expression)
         calls[name] = {getattr(node.func, "id", "") for node in ast.walk(tree) if isinstance(node, ast.Call)} & set(functions)
+        check_names(_Expand({}, function.arguments).visit(tree), function.arguments, f"Function({name!r})", function.expression)
     while calls:
         ready = [name for name, needed in calls.items() if not needed & set(calls)]
         if not ready:

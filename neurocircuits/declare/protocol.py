@@ -367,7 +367,7 @@ def _check_override(key: str, value: Quantity, circuit: Circuit, owner: str) -> 
     declared = known[name][parameter]
     if value.dimension != declared.dimension:
         raise UnitError(
-            f"{owner}.parameters[{key!r}]: {value} is in {unit_text(value.dimension)}, but {parameter!r} of {name!r} is in "
+            f"{owner}.parameters[{key!r}]: {value} has the unit {unit_text(value.dimension)}, but {parameter!r} of {name!r} has "
             f"{unit_text(declared.dimension)}."
         )
 

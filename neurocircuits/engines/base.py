@@ -157,7 +157,7 @@ class Simulation(ABC):
         seen: list[Readings] = []
         feed = Feed(lambda start, size: {k: _rows(p, slice(start, start + size)) for k, p in batch.items()}, n)
         self.go(feed, lambda readings: bool(seen.append(_kept(readings, self.plan))))
-        return _joined(seen)
+        return _joined(seen, batch)
 
     def state(self) -> State:
         """Return a copy of everything that changes, as arrays by name."""
@@ -209,11 +209,11 @@ def _kept(readings: Readings, plan: Plan) -> Readings:
     )
 
 
-def _joined(seen: list[Readings]) -> Readings:
+def _joined(seen: list[Readings], batch: Mapping[str, Presentations]) -> Readings:
     if len(seen) == 1:
         return seen[0]
     return Readings(
-        seen[0].presentations,
+        dict(batch),
         lambda name, variable: np.concatenate([r.read(name, variable) for r in seen]),
         *(np.concatenate([getattr(r, what) for r in seen]) for what in ("residual", "iterations", "distance")),
     )

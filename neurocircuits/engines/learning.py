@@ -16,7 +16,7 @@ from neurocircuits.compile.plan import Aggregate, PathwayPlan, Plan, RulePlan
 from neurocircuits.compile.separable import Term
 from neurocircuits.declare.steps import Cap, LargestChange, PerUnit, Step, scheduled
 from neurocircuits.engines.values import PopulationValues, Sided, WeightStore, dense
-from neurocircuits.errors import DivergenceError
+from neurocircuits.errors import DivergenceError, ValidationError
 
 _BLOCK = 1 << 22  # values at a time where a drift is evaluated presentation by presentation
 
@@ -30,6 +30,8 @@ class Layer:
     def ranked(self, x: Any, k: Any) -> np.ndarray:
         """Return 1 where ``x`` (batch, unit) is the k-th largest of its row, 0 elsewhere; ties go to the lower index."""
         rank = int(k)
+        if not 1 <= rank <= x.shape[1]:
+            raise ValidationError(f"ranked(x, {k:g}): there is no such rank among {x.shape[1]} units, counted from 1.")
         for known, rest, order in self._found:
             if known is x:
                 break
@@ -51,7 +53,7 @@ class Layer:
             "winner": lambda x: self.ranked(x, 1),
             "total": lambda x: x.sum(axis=1, keepdims=True),
         }
-        return expression.evaluate({name: values[name] for name in expression.names}, functions)
+        return expression.evaluate({name: dense(v) if np.ndim(v := values[name]) else v for name in expression.names}, functions)
 
 
 def _value(expression: Expression | None, values: Mapping[str, Any], raw: str) -> Any:
@@ -139,14 +141,14 @@ class Learner:
         values = self.values[name]
         population = values.plan
         drift = np.broadcast_to(_mean(population.slow[slow](values)), (population.n_units,))
-        if not np.isfinite(drift).all():
-            unit = int(np.flatnonzero(~np.isfinite(drift))[0])
-            raise DivergenceError(
-                f"Population({name!r}): the drift of {slow!r} is {drift[unit]} at unit {unit}. Lower its learning rate or bound it."
-            )
         step = population.declaration.steps.get(slow)
         array = values.data[slow]
         change = _change(step, drift, seconds * factor, factor, progress, values)
+        if not np.isfinite(change).all():
+            unit = int(np.flatnonzero(~np.isfinite(change))[0])
+            raise DivergenceError(
+                f"Population({name!r}): the change of {slow!r} at unit {unit} is {change[unit]:g}. Lower its learning rate or bound it."
+            )
         low, high = population.declaration.bounds.get(slow, (-np.inf, np.inf))
         if isinstance(step, Cap):
             onset = self._onsets.get((name, slow), array)
@@ -164,14 +166,13 @@ class Learner:
         mask = self.store.masks.get(pathway.name)
         if mask is not None:
             drift = drift * (mask if live is None else mask[live])
-        total = float(drift.sum())
-        if not np.isfinite(total):
-            post, pre = (int(k[0]) for k in np.nonzero(~np.isfinite(drift)))
-            raise DivergenceError(
-                f"Synapses({pathway.name!r}): the drift of the weights is {drift[post, pre]} at post {post}, pre {pre}. Lower the "
-                f"learning rate, shorten the presentations or use more sub-steps."
-            )
         change = _change(rule.step, drift, seconds * factor, factor, progress, self.values[pathway.post], live)
+        if not np.isfinite(change.sum()) and (bad := np.argwhere(~np.isfinite(change))).size:
+            post, pre = int(bad[0, 0] if live is None else live[bad[0, 0]]), int(bad[0, 1])
+            raise DivergenceError(
+                f"Synapses({pathway.name!r}): the change of the weight at post {post}, pre {pre} is {change[tuple(bad[0])]:g} (drift "
+                f"{drift[tuple(bad[0])]:g}, step {rule.step}). Lower the learning rate, shorten the presentations or use more sub-steps."
+            )
 
         def apply() -> None:
             self._apply(pathway, rule.step, weights, change, live)
@@ -189,11 +190,17 @@ class Learner:
             np.maximum(change, 0.0, out=change)
         elif (low, high) != (-np.inf, np.inf):
             np.clip(change, low, high, out=change)
-        weights[slice(None) if live is None else live] = change
+        mask = self.store.masks.get(pathway.name)
+        if mask is not None and not low <= 0.0 <= high:
+            change *= mask if live is None else mask[live]
         normalise = pathway.declaration.normalise
-        if normalise is not None and normalise.every == "step":
-            normalise.apply(weights)
-            live = None if normalise.per == "source" else live
+        per_step = normalise if normalise is not None and normalise.every == "step" else None
+        if per_step is not None and per_step.per == "target":
+            per_step.apply(change)
+        weights[slice(None) if live is None else live] = change
+        if per_step is not None and per_step.per == "source":
+            per_step.apply(weights)
+            live = None
         self.store.changed(pathway.name, live)
 
     def _names(self, pathway: PathwayPlan, rule: RulePlan, weights: np.ndarray) -> Sided:

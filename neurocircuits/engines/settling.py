@@ -71,9 +71,14 @@ class Settler:
             self.feed(loop.populations, n_rows)
             self._states(loop.populations)
             return Solution(np.empty((n_rows, 0)), np.zeros(n_rows), 1)
-        if loop.rectified and self.solver in ("auto", "active-set"):
+        if loop.rectified and self.solver in ("auto", "active-set") and self._stiff(loop):
             return self._solve_threshold_linear(loop, n_rows, tolerance, warm)
         return self._iterate(loop, n_rows, tolerance, warm)
+
+    def _stiff(self, loop: Loop) -> bool:
+        """Whether every response of a loop rises with its drive at present; a gain that learns may pass zero."""
+        responses = ((self.plan.populations[name].response, self.values[name]) for name in loop.populations)
+        return all(response is not None and bool(np.all(response.stiffness(values) > 0)) for response, values in responses)
 
     def feed(self, populations: tuple[str, ...], n_rows: int) -> None:
         """Set the inputs of populations from what their pathways deliver now."""

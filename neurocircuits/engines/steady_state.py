@@ -102,8 +102,9 @@ class SteadyStateSimulation(Simulation):
     def go(self, feed: Feed, observe: Observer) -> None:
         """Present from ``feed`` until it ends or ``observe`` asks for a pause."""
         size = self.engine.batch if self.learns() else self.engine.batch * max(1, 512 // self.engine.batch)
-        while (parts := feed.take(size)) is not None:
-            if observe(self._present(parts, feed.progress)):
+        while True:
+            progress = feed.progress  # at the onset, before the feed moves on
+            if (parts := feed.take(size)) is None or observe(self._present(parts, progress)):
                 return
 
     def _present(self, parts: dict[str, Presentations], progress: float) -> Readings:
@@ -130,6 +131,7 @@ class SteadyStateSimulation(Simulation):
                         tolerance = self.engine.learning_tolerance if plastic else self.engine.tolerance
                         solution = self.settler.settle(n_rows, tolerance, warm=k > 0)
                         self._check(solution.residual, tolerance, parts)
+                        self._check_signs()
                         residual, iterations = np.maximum(residual, solution.residual), max(iterations, solution.iterations)
                     settled = True
                 if plastic:
@@ -155,6 +157,19 @@ class SteadyStateSimulation(Simulation):
             f"(residual {residual[row]:.3g}). Scale the stimulus or the weights down, lower the learning rate, raise the tolerance or "
             f"max_iterations, or use solver='relaxation'."
         )
+
+    def _check_signs(self) -> None:
+        """Refuse negative rates under Dale's law, since they turn the sign of their synapses around."""
+        if self.plan.circuit.unconstrained:
+            return
+        for name, part in self.settler.delivered.items():
+            if part.min() < -1e-9 * np.abs(part).max():
+                pathway = self.plan.pathways[name]
+                raise ValidationError(
+                    f"Synapses({name!r}): population {pathway.pre!r} sends negative values, which turns its sign around (it is "
+                    f"{self.plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for example 'dr/dt = (rectify(drive) - r)/tau : 1', "
+                    f"or declare the circuit with dale='unconstrained'."
+                )
 
     def _read(self, name: str, variable: str) -> np.ndarray:
         values = self.values[name]

@@ -96,6 +96,11 @@ class WeightStore:
         if key not in self._transmitted:
             magnitude, mask = self.magnitude(pathway), self.exists(pathway)
             sent = np.array(np.broadcast_to(weight({"w": magnitude}) if weight else 1.0, magnitude.shape), magnitude.dtype)
+            if not self.plan.circuit.unconstrained and (sent < 0).any():
+                raise ValidationError(
+                    f"Synapses({pathway.name!r}).transmits: {pathway.declaration.transmits!r} is negative for {first_illegal(sent, sent >= 0)} "
+                    f"synapses, which turns the sign of population {pathway.pre!r} around. Rectify it, or declare dale='unconstrained'."
+                )
             self._transmitted[key] = sent if mask is None else sent * mask
         return self._transmitted[key]
 

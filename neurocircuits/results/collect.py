@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -193,87 +193,13 @@ class Collector:
         self.n_parts, self.summaries, self.phases = state["n_parts"], list(state["summaries"]), list(state["phases"])
         self._rows, self._bytes = {}, 0
 
-    def _gathered(self) -> dict[str, np.ndarray]:
-        blocks: dict[str, list[np.ndarray]] = {}
+    def rows(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yield what was collected, part by part, as arrays by ``group/name``."""
         for k in range(self.n_parts):
             with np.load(self.folder / f"part-{k:06d}.npz") as part:  # type: ignore[operator]
-                for key in part.files:
-                    blocks.setdefault(key.replace("|", "/"), []).append(part[key])
-        for key, rows in self._rows.items():
-            blocks.setdefault(key, []).extend(rows)
-        return {key: np.concatenate(rows) for key, rows in blocks.items()}
-
-    # -- the tree ---------------------------------------------------------------------------------------------------------
-
-    def tree(self, attributes: dict[str, Any]) -> Any:
-        """Return the labelled tree of everything collected.
-
-        Parameters
-        ----------
-        attributes : dict
-            Root attributes.
-        """
-        import xarray as xr
-
-        gathered = self._gathered()
-        groups: dict[str, dict[str, np.ndarray]] = {}
-        for key, rows in gathered.items():
-            group, _, name = key.rpartition("/")
-            groups.setdefault(group.rstrip("/"), {})[name] = rows
-        datasets: dict[str, Any] = {"/": xr.Dataset(attrs=attributes)}
-        for name, population in self.plan.populations.items():
-            attrs = {"sign": population.declaration.sign_value, "n_units": population.n_units, "spiking": int(population.declaration.is_spiking)}
-            rows = groups.get(f"populations/{name}", {})
-            datasets[f"/populations/{name}"] = self._dataset(rows, ("time", "unit"), attrs) if rows else xr.Dataset(attrs=attrs)
-        for name in self.plan.driven:
-            if f"slow/{name}" in groups:
-                datasets[f"/slow/{name}"] = self._dataset(groups[f"slow/{name}"], ("time", "unit"), {})
-        for name, pathway in self.plan.pathways.items():
-            attrs = {"pre": pathway.pre, "post": pathway.post, "sign": pathway.sign, "plastic": int(pathway.rule is not None)}
-            if pathway.transposed:
-                attrs["tied_to"] = pathway.owner
-            rows = groups.get(f"synapses/{name}", {})
-            datasets[f"/synapses/{name}"] = self._dataset(rows, ("time", "post", "pre"), attrs) if rows else xr.Dataset(attrs=attrs)
-        for name in self.plan.sources:
-            rows = groups.get(f"stimuli/{name}")
-            if rows:
-                presentation = rows.pop("presentation")
-                datasets[f"/stimuli/{name}"] = xr.Dataset(
-                    {key: ("presentation", value) for key, value in rows.items()}, coords={"presentation": presentation}
-                )
-        datasets["/diagnostics"] = self._dataset(groups["diagnostics"], ("time",), {}) if "diagnostics" in groups else xr.Dataset()
-        datasets["/diagnostics/phases"] = self._phases()
-        return xr.DataTree.from_dict(datasets)
-
-    def _dataset(self, rows: dict[str, np.ndarray], dims: tuple[str, ...], attrs: dict[str, Any]) -> Any:
-        import xarray as xr
-
-        names = np.array(self.phases)
-        coordinates: dict[str, Any] = {}
-        variables: dict[str, Any] = {}
-        for key, value in rows.items():
-            if key == "phase":
-                coordinates[key] = ("time", names[value])
-            elif key in ("time", "presentation", "label", "time_in_presentation"):
-                coordinates[key] = ("time", value)
-            else:
-                variables[key] = (dims[: value.ndim], value)
-        if "time" in coordinates:
-            coordinates["time"][1].flags.writeable = True
-        return xr.Dataset(variables, coords=coordinates, attrs=attrs)
-
-    def _phases(self) -> Any:
-        import xarray as xr
-
-        n = np.array([s["n_presentations"] for s in self.summaries])
-        values = {
-            "residual_worst": [s["residual_worst"] for s in self.summaries],
-            "iterations_mean": [s["iterations"] / max(s["n_presentations"], 1.0) for s in self.summaries],
-            "distance_worst": [s["distance_worst"] for s in self.summaries],
-        }
-        data = {key: ("phase", np.array(value, dtype=float)) for key, value in values.items()}
-        data["n_presentations"] = ("phase", n.astype(int))
-        return xr.Dataset(data, coords={"phase": np.array(self.phases[1:])})
+                yield {key.replace("|", "/"): part[key] for key in part.files}
+        if self._rows or not self.n_parts:
+            yield {key: np.concatenate(rows) for key, rows in self._rows.items()}
 
 
 def attributes_of(plan: Plan, violations: int, wall_time: float, complete: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +129,59 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str], overwrite: bool 
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
     return path
+
+
+def write_parts(frame: dict[str, xr.Dataset], parts: Iterable[dict[str, xr.Dataset]], path: str | os.PathLike[str]) -> Path:
+    """Store a tree that does not fit into memory: a frame of groups, then parts that are appended along their first dimension.
+
+    Parameters
+    ----------
+    frame : dict of str to xarray.Dataset
+        Groups by path, as they are before anything is appended.
+    parts : iterable of dict of str to xarray.Dataset
+        Groups by path; equal groups have equal variables.
+    path : str or path-like
+        A folder; an earlier result there is replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+
+    Raises
+    ------
+    StorageError
+        If the destination cannot be written.
+    """
+    import xarray as xr
+
+    path = Path(path)
+    _check_destination(path, overwrite=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        xr.DataTree.from_dict(frame).to_zarr(partial, mode="w-", zarr_format=2, consolidated=False)
+        begun: set[str] = set()
+        for part in parts:
+            for group, dataset in part.items():
+                append = {"append_dim": next(iter(dataset.sizes))} if group in begun else {}
+                dataset.to_zarr(partial, group=group, mode="a", zarr_format=2, consolidated=False, **append)
+                begun.add(group)
+        _consolidate(partial)
+        seal(partial)
+        _replace(partial, path)
+    except OSError as error:
+        remedy = "Choose a folder that exists, can be written and has room; what was there before is untouched."
+        raise StorageError(f"'{path}' cannot be written: {error}.\n  {remedy}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return path
+
+
+def _consolidate(folder: Path) -> None:
+    import zarr
+
+    zarr.consolidate_metadata(str(folder), zarr_format=2)
 
 
 def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
