@@ -94,7 +94,9 @@ def circuit(
     if gain not in ("scale-free", "additive"):
         raise ValidationError(f"seung2018.circuit: gain {gain!r} is not 'scale-free' or 'additive'.")
     if not 0 < gain_floor <= initial_gain:
-        raise ValidationError(f"seung2018.circuit: gain_floor {gain_floor!r} and initial_gain {initial_gain!r}; 0 < floor <= initial is needed.")
+        raise ValidationError(
+            f"seung2018.circuit: gain_floor {gain_floor!r} and initial_gain {initial_gain!r}; 0 < floor <= initial is needed."
+        )
     scale_free = gain == "scale-free"
     slow = "log_gain" if scale_free else "gain"
     form = math.log if scale_free else float
@@ -111,12 +113,23 @@ def circuit(
         ),
     ]
     synapses = [
-        Synapses("S", "E", weights=Uniform(0.0, initial_excitatory), rule=Hebbian(eta=eta_excitatory, gamma=gamma, kappa=kappa)),
+        Synapses(
+            "S",
+            "E",
+            weights=Uniform(0.0, initial_excitatory),
+            rule=Hebbian(eta=eta_excitatory, gamma=gamma, kappa=kappa),
+        ),
     ]
     if n_inhibitory:
-        populations.append(Population("I", n_inhibitory, equations="dr/dt = (drive - r)/tau : 1", parameters={"tau": tau}, sign="inhibitory"))
+        populations.append(
+            Population(
+                "I", n_inhibitory, equations="dr/dt = (drive - r)/tau : 1", parameters={"tau": tau}, sign="inhibitory"
+            )
+        )
         synapses += [
-            Synapses("E", "I", weights=Uniform(0.0, initial_inhibitory), rule=AntiHebbian(eta=eta_inhibitory, p=p, q=q)),
+            Synapses(
+                "E", "I", weights=Uniform(0.0, initial_inhibitory), rule=AntiHebbian(eta=eta_inhibitory, p=p, q=q)
+            ),
             Synapses("I", "E", weights=Tied("E_to_I")),
         ]
     return Circuit("seung2018", populations, synapses)

@@ -83,7 +83,12 @@ def circuit(
         "seung_zung2017",
         [Population("S", n_sensory), cells],
         [
-            Synapses("S", "E", weights=Uniform(0.0, initial_excitatory), rule=Hebbian(eta=eta_excitatory, gamma=gamma, kappa=kappa)),
+            Synapses(
+                "S",
+                "E",
+                weights=Uniform(0.0, initial_excitatory),
+                rule=Hebbian(eta=eta_excitatory, gamma=gamma, kappa=kappa),
+            ),
             Synapses(
                 "E",
                 "E",

@@ -15,7 +15,8 @@ _HOME = {
     "neurocircuits.declare.circuit": ("Circuit",),
     "neurocircuits.declare.functions": ("Function",),
     "neurocircuits.declare.population": ("Population",),
-    "neurocircuits.declare.protocol": ("Clamp", "Phase", "Protocol", "Record", "Scale", "Window"),
+    "neurocircuits.declare.interventions": ("Clamp", "Scale"),
+    "neurocircuits.declare.protocol": ("Phase", "Protocol", "Record", "Window"),
     "neurocircuits.declare.rules": ("AntiHebbian", "Hebbian", "LateralAntiHebbian", "Oja", "Rule"),
     "neurocircuits.declare.steps": ("Cap", "Euler", "Inverse", "LargestChange", "Linear", "PerUnit", "Steps"),
     "neurocircuits.declare.stimulus": ("Patterns", "Presentations", "Stimulus"),
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
     from neurocircuits.compile.compiler import compile_circuit as compile_circuit
     from neurocircuits.declare.circuit import Circuit as Circuit
     from neurocircuits.declare.functions import Function as Function
+    from neurocircuits.declare.interventions import Clamp, Scale  # noqa: F401
     from neurocircuits.declare.population import Population as Population
-    from neurocircuits.declare.protocol import Clamp, Phase, Protocol, Record, Scale, Window  # noqa: F401
+    from neurocircuits.declare.protocol import Phase, Protocol, Record, Window  # noqa: F401
     from neurocircuits.declare.rules import AntiHebbian, Hebbian, LateralAntiHebbian, Oja, Rule  # noqa: F401
     from neurocircuits.declare.steps import Cap, Euler, Inverse, LargestChange, Linear, PerUnit, Steps  # noqa: F401
     from neurocircuits.declare.stimulus import Patterns, Presentations, Stimulus  # noqa: F401

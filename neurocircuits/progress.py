@@ -52,7 +52,9 @@ class Progress:
             if sys.stderr.isatty() or "ipykernel" in sys.modules:
                 from tqdm.auto import tqdm
 
-                self._bar = tqdm(total=self.total, initial=self.done, unit=self.unit.rstrip("s"), unit_scale=True, leave=False)
+                self._bar = tqdm(
+                    total=self.total, initial=self.done, unit=self.unit.rstrip("s"), unit_scale=True, leave=False
+                )
                 self._bar.start_t -= now - self._start
             elif now - self._logged > _LOG_EVERY:
                 left = (now - self._start) / max(self.done - self._first, 1) * (self.total - self.done)

@@ -17,11 +17,12 @@ from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.serialise import to_json
 from neurocircuits.engines.base import Engine, Feed, Readings, check_supported, engines
 from neurocircuits.engines.checkpoint import Checkpoint
-from neurocircuits.errors import DivergenceError, InterruptedRun, RunError, StorageError, ValidationError
+from neurocircuits.errors import DivergenceError, InterruptedRun, NeurocircuitsError, StorageError, ValidationError
 from neurocircuits.progress import Progress
 from neurocircuits.randomness import Streams
 from neurocircuits.results.assemble import assemble, stream
 from neurocircuits.results.collect import Collector, attributes_of
+from neurocircuits.results.storage import check_destination, write_tree
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,9 +86,14 @@ def run(
     from neurocircuits.engines.steady_state import SteadyState
 
     engine = SteadyState() if engine is None else engine
-    for what, kind, value in (("circuit", Circuit, circuit), ("protocol", Protocol, protocol), ("engine", Engine, engine)):
+    for what, kind, value in (
+        ("circuit", Circuit, circuit),
+        ("protocol", Protocol, protocol),
+        ("engine", Engine, engine),
+    ):
         if not isinstance(value, kind):
-            raise ValidationError(f"run: {what} is {type(value).__name__}, not {kind.__name__}.")
+            hint = f" Call it: {value.__name__}()." if isinstance(value, type) and issubclass(value, kind) else ""
+            raise ValidationError(f"run: {what} is {value!r}, not a {kind.__name__}.{hint}")
     job = _Run(circuit, protocol, engine, seed, progress, checkpoint_every, store, watch, watch_every)
     if checkpoint is not None:
         job.checkpoint = Checkpoint(checkpoint)
@@ -140,7 +146,7 @@ class _Run:
         watch: Watcher | None = None,
         watch_every: int = 1000,
     ) -> None:
-        self.circuit, self.protocol, self.engine = circuit, protocol, engine
+        self.circuit, self.engine = circuit, engine
         self.streams = Streams(seed)
         self.show, self.every, self.store = progress, checkpoint_every, store
         self.watch, self.watch_every = watch, watch_every
@@ -148,10 +154,13 @@ class _Run:
         protocol.check(circuit)
         self.plan: Plan = compile_circuit(circuit)
         check_supported(engine, self.plan, protocol)
-        self.collector = Collector(self.plan)
         for phase in protocol.phases:
-            self.collector.check(phase)
+            self.plan.with_parameters({key: value.value for key, value in phase.parameters.items()})
+        self.collector = Collector(self.plan)
+        self.protocol = self.collector.prepare(protocol)
+        self.texts = [to_json(part) for part in (circuit, protocol, engine)]
         if store is not None:
+            check_destination(Path(store), overwrite=True)
             _check_writable(Path(store))
         self.time, self.phase_index, self.position, self.number = 0.0, 0, 0, 0
         self.clock, self.saved = time.monotonic(), time.monotonic()
@@ -181,15 +190,15 @@ class _Run:
             with Progress(total, done, self.show) as self.bar:
                 self._phases(simulation)
         except KeyboardInterrupt:
-            n = f"phase {self.protocol.phases[self.phase_index].name!r}, presentation {self.position}"
-            raise InterruptedRun(f"The run was interrupted in {n}.{self._kept()}", self._end_early(simulation)) from None
-        except RunError as error:
-            error.tree = self._end_early(simulation)
-            error.args = (f"{error.args[0]}\n  {self._where()}{self._kept()}",)
+            tree, ending = self._end_early(simulation)
+            raise InterruptedRun(f"The run was interrupted.{ending}", tree) from None
+        except NeurocircuitsError as error:
+            error.tree, ending = self._end_early(simulation)
+            error.args = (f"{error.args[0]}{ending}",)
             raise
         except FloatingPointError as error:
-            tree = self._end_early(simulation)
-            raise DivergenceError(f"{error}\n  {self._where()}{self._kept()}", tree) from error
+            tree, ending = self._end_early(simulation)
+            raise DivergenceError(f"{error}{ending}", tree) from error
         return self._tree(simulation, not self.stopped)
 
     def _phases(self, simulation: Any) -> None:
@@ -224,9 +233,16 @@ class _Run:
         earlier, self.position = self.position, self.position + readings.n
         self.bar.update(readings.n)
         record = phase.record
-        if record is not None and record.weights_every and earlier // record.weights_every != self.position // record.weights_every:
+        if (
+            record is not None
+            and record.weights_every
+            and earlier // record.weights_every != self.position // record.weights_every
+        ):
             self.collector.snapshot(simulation, self.time)
-        if self.watch is not None and (before + earlier) // self.watch_every != (before + self.position) // self.watch_every:
+        if (
+            self.watch is not None
+            and (before + earlier) // self.watch_every != (before + self.position) // self.watch_every
+        ):
             self.stopped = bool(self.watch(simulation, before + self.position))
         return self.stopped or (self.checkpoint is not None and time.monotonic() - self.saved > self.every)
 
@@ -246,6 +262,7 @@ class _Run:
         self.time, self.phase_index = cursor["time"], cursor["phase"]
         self.position, self.number = cursor["position"], cursor["number"]
         if self.position == self.protocol.phases[self.phase_index].n_presentations:
+            simulation.begin(self.protocol.phases[self.phase_index], resumed=True)
             simulation.load(state)
             self.collector.snapshot(simulation, self.time)
             self.phase_index, self.position = self.phase_index + 1, 0
@@ -257,41 +274,46 @@ class _Run:
         phase = self.protocol.phases[min(self.phase_index, len(self.protocol.phases) - 1)]
         return f"In phase {phase.name!r} after {self.position} of {phase.n_presentations} presentations, at t = {self.time:g} s."
 
-    def _kept(self) -> str:
-        kept = " What was recorded until then is in the error's attribute 'tree'"
-        kept += f" and saved as '{self.store}'." if self.store is not None else "."
-        return kept + (f" Continue with resume('{self.checkpoint.folder}')." if self.checkpoint is not None else "")
-
-    def _end_early(self, simulation: Any) -> Any:
+    def _end_early(self, simulation: Any) -> tuple[Any, str]:
+        """Return what was recorded, with the weights as they are now, and words on where the run ended and what was kept."""
+        if self.position:
+            self.collector.snapshot(simulation, self.time)
+        ending = f"\n  {self._where()} What was recorded until then is in the error's attribute 'tree'"
         try:
-            return self._tree(simulation, False)
-        except StorageError:
-            self.store = None
-            return self._tree(simulation, False)
+            tree = self._tree(simulation, False)
+            ending += "" if self.store is None else f" and saved as '{self.store}'"
+        except StorageError as error:
+            tree, ending = error.tree, f"{ending}, but could not be saved ({error})"
+        return tree, f"{ending}." + (f" Continue with resume('{self.checkpoint.folder}')." if self.checkpoint else "")
 
     def _tree(self, simulation: Any, complete: bool) -> Any:
-        """Return the tree of what was recorded, stored if that was asked for."""
+        """Return the tree of what was recorded, stored if that was asked for; an error of that carries the tree."""
         from neurocircuits.results.provenance import provenance
         from neurocircuits.results.schema import validate
-        from neurocircuits.results.storage import save
 
-        texts = [to_json(part) for part in (self.circuit, self.protocol, self.engine)]
-        attributes = provenance(*texts, self.streams.seed)
+        circuit, protocol, engine = self.texts
+        attributes = provenance(circuit, protocol, engine, self.streams.seed)
         attributes |= attributes_of(self.plan, simulation.store.violations(), time.monotonic() - self.clock, complete)
-        if self.store is not None and self.collector.n_parts and Path(self.store).suffix != ".zip":
-            return stream(self.collector, attributes, self.store)
-        tree = assemble(self.collector, attributes)
-        if complete:
-            validate(tree)
-        if self.store is not None:
-            save(tree, self.store, overwrite=True)
+        try:
+            if self.store is not None and self.collector.n_parts and Path(self.store).suffix != ".zip":
+                return stream(self.collector, attributes, self.store)
+            tree = assemble(self.collector, attributes)
+            if complete:
+                validate(tree)
+            if self.store is not None:
+                write_tree(tree, self.store, overwrite=True)
+        except NeurocircuitsError as error:
+            error.tree = assemble(self.collector, attributes)
+            raise
         return tree
 
 
 def _check_writable(path: Path) -> None:
     parent = path.parent if str(path.parent) else Path(".")
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise StorageError(f"store: the folder '{parent}' does not exist or cannot be written. Make it, or name another place.")
+        raise StorageError(
+            f"store: the folder '{parent}' does not exist or cannot be written. Make it, or name another place."
+        )
 
 
 __all__ = ["resume", "run"]

@@ -6,6 +6,8 @@ Everything inside the package is in SI units. A quantity may be given as a plain
 from __future__ import annotations
 
 import ast
+import importlib
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +97,7 @@ class Quantity:
 
 def unit_text(dimension: Dimension) -> str:
     """Write a dimension as a product of base units, ``1`` for none."""
-    factors = [
-        name if e == 1 else f"{name}**{e:g}" for name, e in zip(_BASE, dimension, strict=True) if e
-    ]
+    factors = [name if e == 1 else f"{name}**{e:g}" for name, e in zip(_BASE, dimension, strict=True) if e]
     return "*".join(factors) or "1"
 
 
@@ -113,7 +113,9 @@ def _evaluate(node: ast.AST, text: str) -> Quantity:
         case ast.Name(id=name) if name in _TABLE:
             return _TABLE[name]
         case ast.Name(id=name):
-            raise UnitError(f"Quantity {text!r}: unit {name!r} is not known. Write for example '5 ms', '10 nS', '2 Hz'.")
+            raise UnitError(
+                f"Quantity {text!r}: unit {name!r} is not known. Write for example '5 ms', '10 nS', '2 Hz'."
+            )
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             value = _evaluate(operand, text)
             return Quantity(-value.value, value.dimension)
@@ -157,7 +159,9 @@ def quantity(value: Any, owner: str = "Quantity") -> Quantity:
         try:
             tree = ast.parse(text, mode="eval")
         except SyntaxError:
-            raise UnitError(f"{owner}: {value!r} cannot be read. Write a number and units, for example '5 ms'.") from None
+            raise UnitError(
+                f"{owner}: {value!r} cannot be read. Write a number and units, for example '5 ms'."
+            ) from None
         result = _evaluate(tree, value)
         return result
     try:
@@ -194,11 +198,8 @@ def seconds(value: Any, owner: str) -> float:
 
 def import_brian2() -> Any:
     """Import Brian 2 without its global exception hook, and return it."""
-    import sys
-
     if "brian2" not in sys.modules:
         hook = sys.excepthook
-        import brian2
-
+        importlib.import_module("brian2")
         sys.excepthook = hook
     return sys.modules["brian2"]

@@ -50,7 +50,9 @@ def protocol(
         phases.append(Phase("learn", {"S": shown}, epochs=epochs, record=record))
     if rest := n_learn % n_images:
         phases.append(Phase("learn_rest" if epochs else "learn", {"S": shown.take(rest)}, record=record))
-    probe = Patterns(values[:n_probe] if probe_values is None else np.asarray(probe_values)[:n_probe], duration=duration)
+    probe = Patterns(
+        values[:n_probe] if probe_values is None else np.asarray(probe_values)[:n_probe], duration=duration
+    )
     if labels is not None and probe_values is None:
         probe = Patterns(values[:n_probe], labels=np.asarray(labels)[:n_probe], duration=duration)
     recorded = Record("r", "excitation", "inhibition")

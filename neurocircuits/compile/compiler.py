@@ -67,9 +67,14 @@ def compile_circuit(circuit: Circuit) -> Plan:
 
 def _population(population: Population, parsed: ParsedEquations, functions: Mapping[str, Function]) -> PopulationPlan:
     states = {name: parsed.expanded(tree) for name, tree in parsed.states.items()}
-    given = {name: parse(text, functions, f"Population({population.name!r}).steady_state") for name, text in population.steady_state.items()}
+    given = {
+        name: parse(text, functions, f"Population({population.name!r}).steady_state")
+        for name, text in population.steady_state.items()
+    }
     for name, tree in given.items():
-        check_names(tree, parsed.dimensions, f"Population({population.name!r}).steady_state", population.steady_state[name])
+        check_names(
+            tree, parsed.dimensions, f"Population({population.name!r}).steady_state", population.steady_state[name]
+        )
     roots = {} if population.is_spiking and not given else fixed_points(states)
     solved = {name: Expression.of(root) for name, root in roots.items()}
     solved.update({name: Expression.of(parsed.expanded(tree)) for name, tree in given.items()})
@@ -116,7 +121,9 @@ def _pathway(
     pre, post = circuit.population(synapses.pre), circuit.population(synapses.post)
     inputs = parsed[post.name].inputs
     if synapses.input not in inputs:
-        raise ValidationError(f"{owner_text}.input: population {post.name!r} has no input {synapses.input!r}. Known: {listed(inputs)}.")
+        raise ValidationError(
+            f"{owner_text}.input: population {post.name!r} has no input {synapses.input!r}. Known: {listed(inputs)}."
+        )
     polarity = inputs[synapses.input]
     if polarity and polarity != pre.sign_value:
         kind = "excitatory" if polarity > 0 else "inhibitory"
@@ -160,11 +167,21 @@ def _pathway(
 
 
 def _readable(parsed: ParsedEquations) -> set[str]:
-    return {"r"} & set(parsed.dimensions) | set(parsed.states) | set(parsed.slow) | set(parsed.subexpressions) | set(parsed.inputs)
+    return (
+        {"r"} & set(parsed.dimensions)
+        | set(parsed.states)
+        | set(parsed.slow)
+        | set(parsed.subexpressions)
+        | set(parsed.inputs)
+    )
 
 
 def _check_transmission(
-    synapses: Synapses, parsed: Mapping[str, ParsedEquations], unit: Dimension, functions: Mapping[str, Function], owner: str
+    synapses: Synapses,
+    parsed: Mapping[str, ParsedEquations],
+    unit: Dimension,
+    functions: Mapping[str, Function],
+    owner: str,
 ) -> None:
     dimensions = {f"{name}_pre": d for name, d in parsed[synapses.pre].dimensions.items()} | {"w": unit}
     sent = expression_dimension(expand_functions(synapses.transmits, functions), dimensions, f"{owner}.transmits")
@@ -177,13 +194,19 @@ def _check_transmission(
 
 
 def _rule(
-    synapses: Synapses, rule: Rule, parsed: Mapping[str, ParsedEquations], functions: Mapping[str, Function], unit: Dimension
+    synapses: Synapses,
+    rule: Rule,
+    parsed: Mapping[str, ParsedEquations],
+    functions: Mapping[str, Function],
+    unit: Dimension,
 ) -> RulePlan:
     owner = f"Synapses({synapses.name!r}).rule"
     sides = {f"{name}_{side}": side for side in ("pre", "post") for name in _readable(parsed[getattr(synapses, side)])}
     sides["w"] = "weight"
     dimensions: dict[str, Dimension] = {
-        f"{name}_{side}": d for side in ("pre", "post") for name, d in parsed[getattr(synapses, side)].dimensions.items()
+        f"{name}_{side}": d
+        for side in ("pre", "post")
+        for name, d in parsed[getattr(synapses, side)].dimensions.items()
     }
     dimensions |= {"w": unit} | dict.fromkeys(("n_pre", "n_post", "dale"), DIMENSIONLESS)
     parameters = {name: value.value for name, value in rule.parameters.items()}
@@ -201,8 +224,12 @@ def _rule(
     for name, text in rule.terms.items():
         tree = read(text, f"term {name!r}", {*sides, *constants} - {"w"}, LAYER)
         used = {sides[n] for n in free_names(tree) if n in sides}
-        if len(used) != 1 or not any(isinstance(n, ast.Call) and getattr(n.func, "id", "") in LAYER for n in ast.walk(tree)):
-            raise ValidationError(f"{owner}, term {name!r}: {text!r} must use one of {listed(LAYER)} on variables of one side.")
+        if len(used) != 1 or not any(
+            isinstance(n, ast.Call) and getattr(n.func, "id", "") in LAYER for n in ast.walk(tree)
+        ):
+            raise ValidationError(
+                f"{owner}, term {name!r}: {text!r} must use one of {listed(LAYER)} on variables of one side."
+            )
         side = used.pop()
         layer[name] = (side, Expression.of(tree))
         sides[name], dimensions[name] = side, _layer_dimension(tree, dimensions, owner)
@@ -229,7 +256,9 @@ def _rule(
             f"{unit_text(unit)}, change per second). Give the learning rate a unit, for example eta='0.02 Hz'."
         )
     if isinstance(rule.step, PerUnit) and rule.step.name not in parsed[synapses.post].slow:
-        raise ValidationError(f"{owner}.step: PerUnit({rule.step.name!r}) needs a slow variable of {synapses.post!r}. It has: {listed(parsed[synapses.post].slow)}.")
+        raise ValidationError(
+            f"{owner}.step: PerUnit({rule.step.name!r}) needs a slow variable of {synapses.post!r}. It has: {listed(parsed[synapses.post].slow)}."
+        )
     integers = exponent_integers(trees, parameters)
     terms, reason = separate(drift, sides, integers)
     gates = tuple(name for name, (side, _) in layer.items() if side == "post")
@@ -253,7 +282,9 @@ def _layer_dimension(tree: ast.expr, dimensions: Mapping[str, Dimension], owner:
     return expression_dimension(ast.unparse(totals[0].args[0]), dimensions, owner) if totals else DIMENSIONLESS
 
 
-def _loops(circuit: Circuit, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan]) -> tuple[Loop, ...]:
+def _loops(
+    circuit: Circuit, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan]
+) -> tuple[Loop, ...]:
     names = [name for name, p in populations.items() if not p.is_source]
     index = {name: k for k, name in enumerate(names)}
     edges = np.zeros((len(names), len(names)), dtype=int)
@@ -273,7 +304,9 @@ def _loops(circuit: Circuit, populations: Mapping[str, PopulationPlan], pathways
     return tuple(ordered)
 
 
-def _loop(group: list[str], populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan], dale: bool) -> Loop:
+def _loop(
+    group: list[str], populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan], dale: bool
+) -> Loop:
     inner = [p for p in pathways.values() if p.pre in group and p.post in group]
     recurrent = bool(inner)
     responses = {name: populations[name].response for name in group}
@@ -288,7 +321,9 @@ def _loop(group: list[str], populations: Mapping[str, PopulationPlan], pathways:
     return Loop(tuple(group), recurrent, tuple(rectified), tuple(linear))
 
 
-def _is_linear(name: str, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan], dale: bool) -> bool:
+def _is_linear(
+    name: str, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan], dale: bool
+) -> bool:
     """Whether a population is linear, or stays so since its input cannot become negative; without an offset."""
     response = populations[name].response
     if response is None or response.offset.text != "0" or response.stiffness.names & set(populations[name].slow):
@@ -303,7 +338,9 @@ def _delivers_positive(
     pathway: PathwayPlan, populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan], seen: set[str]
 ) -> bool:
     """Whether what a pathway delivers under Dale's law can never be negative."""
-    texts = [(term.pre.text if term.pre else "r_pre", term.weight.text if term.weight else "w") for term in pathway.terms]
+    texts = [
+        (term.pre.text if term.pre else "r_pre", term.weight.text if term.weight else "w") for term in pathway.terms
+    ]
     if pathway.applied_sign < 0 or any(text != ("r_pre", "w") for text in texts):
         return False
     pre = populations[pathway.pre]
@@ -312,4 +349,6 @@ def _delivers_positive(
     if pre.response is None or pre.response.rectified:
         return pre.response is not None
     into = [p for p in pathways.values() if p.post == pre.name]
-    return pre.response.offset.text == "0" and all(_delivers_positive(p, populations, pathways, {*seen, pre.name}) for p in into)
+    return pre.response.offset.text == "0" and all(
+        _delivers_positive(p, populations, pathways, {*seen, pre.name}) for p in into
+    )

@@ -109,10 +109,14 @@ def parse_equations(population: Population, functions: Mapping[str, Function]) -
     return parsed
 
 
-def _sort(equation: Any, parsed: ParsedEquations, population: Population, functions: Mapping[str, Function], owner: str) -> None:
+def _sort(
+    equation: Any, parsed: ParsedEquations, population: Population, functions: Mapping[str, Function], owner: str
+) -> None:
     name, flags = equation.varname, tuple(equation.flags)
     if unknown := [flag for flag in flags if flag not in OWN_FLAGS + BRIAN_FLAGS]:
-        raise ValidationError(f"{owner}: {name!r} has the unknown flag {unknown[0]!r}. Allowed: {listed(OWN_FLAGS + BRIAN_FLAGS)}.")
+        raise ValidationError(
+            f"{owner}: {name!r} has the unknown flag {unknown[0]!r}. Allowed: {listed(OWN_FLAGS + BRIAN_FLAGS)}."
+        )
     if name != "drive":
         check_identifier(name, owner)
     parsed.dimensions[name] = _dims(equation.dim)
@@ -127,7 +131,9 @@ def _sort(equation: Any, parsed: ParsedEquations, population: Population, functi
         parsed.inputs[name] = {(): 0, ("excitatory",): 1, ("inhibitory",): -1}[tuple(polarities)]
         return
     if "input" in flags or polarities:
-        raise ValidationError(f"{owner}: {name!r} has an equation and cannot be an input. Write '{name} : unit (input)'.")
+        raise ValidationError(
+            f"{owner}: {name!r} has an equation and cannot be an input. Write '{name} : unit (input)'."
+        )
     parsed.texts[name] = str(equation.expr)
     if equation.type == "subexpression":
         if "slow" in flags:
@@ -162,7 +168,9 @@ def _check_mappings(parsed: ParsedEquations, population: Population) -> None:
     for attribute, names in allowed.items():
         for name in getattr(population, attribute):
             if name not in names:
-                raise ValidationError(f"Population({population.name!r}).{attribute}: no such variable {name!r}. Allowed: {listed(names)}.")
+                raise ValidationError(
+                    f"Population({population.name!r}).{attribute}: no such variable {name!r}. Allowed: {listed(names)}."
+                )
 
 
 def brian_functions() -> dict[str, Any]:
@@ -170,7 +178,11 @@ def brian_functions() -> dict[str, Any]:
     from brian2 import Function as BrianFunction
 
     rectify = BrianFunction(
-        lambda x: np.maximum(x, 0.0), arg_units=[None], return_unit=lambda x: x, arg_types=["float"], return_type="float"
+        lambda x: np.maximum(x, 0.0),
+        arg_units=[None],
+        return_unit=lambda x: x,
+        arg_types=["float"],
+        return_type="float",
     )
     rectify.implementations.add_implementation("numpy", lambda x: np.maximum(x, 0.0))
     rectify.implementations.add_implementation("cpp", "inline double rectify(double x) { return x > 0.0 ? x : 0.0; }")
@@ -199,7 +211,9 @@ def expression_dimension(text: str, dimensions: Mapping[str, Dimension], owner: 
     tree = ast.parse(" ".join(text.split()), mode="eval").body
     names = free_names(tree)
     variables: dict[str, Any] = {**DEFAULT_FUNCTIONS, **brian_functions()}
-    units = {unit.name: unit for unit in all_units if unit.name in names} | {u.dispname: u for u in all_units if u.dispname in names}
+    units = {unit.name: unit for unit in all_units if unit.name in names} | {
+        u.dispname: u for u in all_units if u.dispname in names
+    }
     variables.update(units)
     for name in names & set(dimensions):
         variables[name] = Variable(name, dimensions=get_or_create_dimension(dimensions[name]))
@@ -210,7 +224,9 @@ def expression_dimension(text: str, dimensions: Mapping[str, Dimension], owner: 
         raise UnitError(f"{owner}: the units in {text!r} do not fit: {first}") from None
 
 
-def _check_dimensions(parsed: ParsedEquations, population: Population, functions: Mapping[str, Function], owner: str) -> None:
+def _check_dimensions(
+    parsed: ParsedEquations, population: Population, functions: Mapping[str, Function], owner: str
+) -> None:
     time = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
     for name, text in parsed.texts.items():
         dimension = expression_dimension(expand_functions(text, functions), parsed.dimensions, f"{owner}, {name!r}")

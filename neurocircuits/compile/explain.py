@@ -18,7 +18,11 @@ def explain(plan: Plan, latex: bool = False) -> str:
     for loop in plan.loops:
         who = " and ".join(loop.populations)
         if not loop.recurrent:
-            how = "closed form" if all(plan.populations[p].explicit for p in loop.populations) else "relaxation of the equations"
+            how = (
+                "closed form"
+                if all(plan.populations[p].explicit for p in loop.populations)
+                else "relaxation of the equations"
+            )
         elif loop.rectified:
             gone = f", {' and '.join(loop.eliminated)} eliminated" if loop.eliminated else ""
             how = f"threshold-linear problem in {' and '.join(loop.rectified)}{gone}: projected gradient, then active sets"
@@ -54,7 +58,10 @@ def _population(population: PopulationPlan, latex: bool) -> list[str]:
         return [f"{head}, driven by a stimulus"]
     lines = [head]
     for name, text in population.texts.items():
-        lines.append(_equation(name, text, latex, name not in population.subexpressions) + ("  (slow)" if name in population.slow else ""))
+        lines.append(
+            _equation(name, text, latex, name not in population.subexpressions)
+            + ("  (slow)" if name in population.slow else "")
+        )
     for name, expression in population.fixed_points.items():
         lines.append("  at rest: " + _equation(name, expression.text, latex, False).strip())
     if not population.fixed_points and population.states:
@@ -64,7 +71,9 @@ def _population(population: PopulationPlan, latex: bool) -> list[str]:
 
 def _pathway(pathway: PathwayPlan, plan: Plan, latex: bool) -> list[str]:
     arrow = "-->" if pathway.sign > 0 else "--|"
-    lines = [f"synapses {pathway.name}: {pathway.pre} {arrow} {pathway.post}.{pathway.input}, {pathway.declaration.transmits}"]
+    lines = [
+        f"synapses {pathway.name}: {pathway.pre} {arrow} {pathway.post}.{pathway.input}, {pathway.declaration.transmits}"
+    ]
     if pathway.transposed:
         lines.append(f"  the transpose of {pathway.owner}")
     if pathway.part:
@@ -72,7 +81,10 @@ def _pathway(pathway: PathwayPlan, plan: Plan, latex: bool) -> list[str]:
     rule = pathway.rule
     if rule is None:
         return lines
-    lines.append(_equation("w", rule.text, latex, True) + f"  in [{pathway.bounds[0]:g}, {pathway.bounds[1]:g}], step {rule.step}")
+    lines.append(
+        _equation("w", rule.text, latex, True)
+        + f"  in [{pathway.bounds[0]:g}, {pathway.bounds[1]:g}], step {rule.step}"
+    )
     for name, aggregate in rule.aggregates.items():
         lines.append(f"  {name} = sum over {aggregate.over} of {aggregate.text}")
     for name, (_, expression) in rule.layer_terms.items():
@@ -82,5 +94,3 @@ def _pathway(pathway: PathwayPlan, plan: Plan, latex: bool) -> list[str]:
     else:
         lines.append(f"  evaluated presentation by presentation: {rule.reason}")
     return lines
-
-

@@ -61,7 +61,7 @@ class _Expand(ast.NodeTransformer):
     def __init__(self, functions: Mapping[str, Function], known: Collection[str]) -> None:
         self.functions, self.known = functions, known
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         node.args = [self.visit(argument) for argument in node.args]
         if not isinstance(node.func, ast.Name) or node.func.id not in self.functions:
             return node
@@ -73,7 +73,7 @@ class _Expand(ast.NodeTransformer):
         body = parse(function.expression, self.functions, f"Function({function.name!r})")
         return _Substitute(dict(zip(function.arguments, node.args, strict=True))).visit(body)
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in UNIT_NAMES and node.id not in self.known:
             return ast.Constant(quantity(f"1*{node.id}").value)
         if node.id in ("True", "False"):
@@ -85,7 +85,7 @@ class _Substitute(ast.NodeTransformer):
     def __init__(self, values: Mapping[str, ast.AST]) -> None:
         self.values = values
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         return self.values.get(node.id, node)
 
 
@@ -123,25 +123,39 @@ def _read(text: str, functions: Mapping[str, Function], owner: str, special: Col
     try:
         tree = ast.parse(" ".join(str(text).split()), mode="eval").body
     except SyntaxError as error:
-        raise ValidationError(f"{owner}: {text!r} is not an expression ({error.msg} at column {error.offset}).") from None
+        raise ValidationError(
+            f"{owner}: {text!r} is not an expression ({error.msg} at column {error.offset})."
+        ) from None
     for node in ast.walk(tree):
         if not isinstance(node, _ALLOWED):
             raise ValidationError(f"{owner}: {text!r} uses {type(node).__name__}, which equations do not have.")
         if isinstance(node, ast.Constant) and not isinstance(node.value, int | float):
             raise ValidationError(f"{owner}: {text!r} holds {node.value!r}, which is not a number.")
         if isinstance(node, ast.Compare) and len(node.ops) > 1:
-            raise ValidationError(f"{owner}: {text!r} chains comparisons. Join two with 'and', as in 'x > 0 and x < 1'.")
+            raise ValidationError(
+                f"{owner}: {text!r} chains comparisons. Join two with 'and', as in 'x > 0 and x < 1'."
+            )
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", None)
             if name not in ELEMENTWISE and name not in special and name not in functions:
                 if name in AGGREGATES or name in LAYER:
                     place = "aggregates" if name in AGGREGATES else "terms"
-                    raise ValidationError(f"{owner}: {text!r} calls {name!r} directly. Name its value in the rule's {place} and use the name.")
+                    raise ValidationError(
+                        f"{owner}: {text!r} calls {name!r} directly. Name its value in the rule's {place} and use the name."
+                    )
                 candidates = difflib.get_close_matches(str(name), [*ELEMENTWISE, *special, *functions], 1)
-                hint = f" Did you mean {candidates[0]!r}?" if candidates else " Declare it with Function(name, arguments, expression)."
-                raise ValidationError(f"{owner}: {text!r} calls the unknown function {name or ast.unparse(node.func)!r}.{hint}")
+                hint = (
+                    f" Did you mean {candidates[0]!r}?"
+                    if candidates
+                    else " Declare it with Function(name, arguments, expression)."
+                )
+                raise ValidationError(
+                    f"{owner}: {text!r} calls the unknown function {name or ast.unparse(node.func)!r}.{hint}"
+                )
             if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
-                raise ValidationError(f"{owner}: {text!r} calls {name!r} with keywords; give the arguments in their order.")
+                raise ValidationError(
+                    f"{owner}: {text!r} calls {name!r} with keywords; give the arguments in their order."
+                )
     return tree
 
 
@@ -156,8 +170,12 @@ def check_functions(functions: Mapping[str, Function]) -> None:
     calls: dict[str, set[str]] = {}
     for name, function in functions.items():
         tree = _read(function.expression, functions, f"Function({name!r})")
-        calls[name] = {getattr(node.func, "id", "") for node in ast.walk(tree) if isinstance(node, ast.Call)} & set(functions)
-        check_names(_Expand({}, function.arguments).visit(tree), function.arguments, f"Function({name!r})", function.expression)
+        calls[name] = {getattr(node.func, "id", "") for node in ast.walk(tree) if isinstance(node, ast.Call)} & set(
+            functions
+        )
+        check_names(
+            _Expand({}, function.arguments).visit(tree), function.arguments, f"Function({name!r})", function.expression
+        )
     while calls:
         ready = [name for name, needed in calls.items() if not needed & set(calls)]
         if not ready:
@@ -189,24 +207,32 @@ def check_names(tree: ast.expr, known: Iterable[str], owner: str, text: str) -> 
     for name in sorted(free_names(tree) - known - {"pi", "e", "inf"}):
         near = difflib.get_close_matches(name, known, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValidationError(f"{owner}: {text!r} uses the unknown name {name!r}.{hint} Known: {', '.join(sorted(known))}.")
+        raise ValidationError(
+            f"{owner}: {text!r} uses the unknown name {name!r}.{hint} Known: {', '.join(sorted(known))}."
+        )
 
 
 class _ToNumpy(ast.NodeTransformer):
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Constant) and node.right.value in (2, 3, 4, 5, 6):
+        if (
+            isinstance(node.op, ast.Pow)
+            and isinstance(node.right, ast.Constant)
+            and node.right.value in (2, 3, 4, 5, 6)
+        ):
             return ast.Call(ast.Name("integer_power", ast.Load()), [node.left, node.right], [])
         return node
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         name = "logical_and" if isinstance(node.op, ast.And) else "logical_or"
         values = [self.visit(value) for value in node.values]
         return reduce(lambda a, b: ast.Call(ast.Name(name, ast.Load()), [a, b], []), values)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         node.operand = self.visit(node.operand)
-        return ast.Call(ast.Name("logical_not", ast.Load()), [node.operand], []) if isinstance(node.op, ast.Not) else node
+        return (
+            ast.Call(ast.Name("logical_not", ast.Load()), [node.operand], []) if isinstance(node.op, ast.Not) else node
+        )
 
 
 @dataclass(frozen=True)
@@ -239,18 +265,20 @@ class Expression:
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """Evaluate on a mapping from names to arrays or numbers."""
-        return eval(self._code, _GLOBALS, {name: values[name] for name in self.names})  # type: ignore[attr-defined]  # noqa: S307
+        return eval(self._code, _GLOBALS, {name: values[name] for name in self.names})  # type: ignore[attr-defined]
 
     def evaluate(self, values: Mapping[str, Any], functions: Mapping[str, Any]) -> Any:
         """Evaluate with functions of the caller on top of the elementwise ones."""
-        return eval(self._code, {**_GLOBALS, **functions}, dict(values))  # type: ignore[attr-defined]  # noqa: S307
+        return eval(self._code, {**_GLOBALS, **functions}, dict(values))  # type: ignore[attr-defined]
 
     def __reduce__(self):
         return (Expression, (self.text, self.names))
 
 
 _GLOBALS: dict[str, Any] = {"__builtins__": {}, "pi": np.pi, "e": np.e, "inf": np.inf, **NUMPY_FUNCTIONS}
-_KNOWN_TO_SYMPY = {name: getattr(sympy, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")}
+_KNOWN_TO_SYMPY = {
+    name: getattr(sympy, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
+}
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

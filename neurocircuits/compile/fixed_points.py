@@ -48,7 +48,10 @@ def fixed_points(right_hand_sides: Mapping[str, ast.expr]) -> dict[str, sympy.Ex
         roots = _jointly(algebra, symbols) or roots
     for _ in range(len(roots)):
         done = {name: root for name, root in roots.items() if not root.free_symbols & set(symbols.values())}
-        roots = {name: root if name in done else root.subs({symbols[d]: v for d, v in done.items()}) for name, root in roots.items()}
+        roots = {
+            name: root if name in done else root.subs({symbols[d]: v for d, v in done.items()})
+            for name, root in roots.items()
+        }
     return roots
 
 
@@ -102,4 +105,6 @@ def threshold_linear(response: sympy.Expr) -> ThresholdLinear | None:
     if gain.has(drive) or gain.has(rectify) or slope == 0 or slope.has(drive) or argument.has(sympy.Derivative):
         return None
     offset = ((argument - slope * drive).expand()) / slope
-    return None if offset.has(drive) else ThresholdLinear(Expression.of(1 / (gain * slope)), Expression.of(offset), True)
+    return (
+        None if offset.has(drive) else ThresholdLinear(Expression.of(1 / (gain * slope)), Expression.of(offset), True)
+    )

@@ -39,7 +39,9 @@ class Term:
         return " * ".join(f"[{part.text}]" for part in (self.constant, self.post, self.pre, self.weight) if part)
 
 
-def separate(tree: ast.expr, sides: Mapping[str, str], integers: Mapping[str, int] | None = None) -> tuple[tuple[Term, ...], str]:
+def separate(
+    tree: ast.expr, sides: Mapping[str, str], integers: Mapping[str, int] | None = None
+) -> tuple[tuple[Term, ...], str]:
     """Bring an expression to a sum of separable terms.
 
     Parameters

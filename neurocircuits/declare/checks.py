@@ -60,4 +60,6 @@ def numeric_array(value: Any, owner: str) -> np.ndarray:
     try:
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError):
-        raise ValidationError(f"{owner}: {type(value).__name__} is not an array of numbers. Convert it first.") from None
+        raise ValidationError(
+            f"{owner}: {type(value).__name__} is not an array of numbers. Convert it first."
+        ) from None

@@ -90,10 +90,14 @@ class Circuit:
     def _check_shared(self, synapses: Synapses, where: str) -> None:
         name = synapses.weights.owner
         if name not in {s.name for s in self.synapses}:
-            raise ValidationError(f"{where}.weights: no synapses {name!r} to share. Known: {listed(s.name for s in self.synapses)}.")
+            raise ValidationError(
+                f"{where}.weights: no synapses {name!r} to share. Known: {listed(s.name for s in self.synapses)}."
+            )
         other = self.pathway(name)
         if isinstance(other.weights, Tied | Paired):
-            raise ValidationError(f"{where}.weights: {name!r} owns no array itself; name its owner {other.weights.owner!r}.")
+            raise ValidationError(
+                f"{where}.weights: {name!r} owns no array itself; name its owner {other.weights.owner!r}."
+            )
         n_units = {p.name: p.n_units for p in self.populations}
         if isinstance(synapses.weights, Tied):
             if (n_units[synapses.post], n_units[synapses.pre]) != (n_units[other.pre], n_units[other.post]):
@@ -103,7 +107,9 @@ class Circuit:
                 )
             return
         if other.post != synapses.post or n_units[other.pre] != n_units[synapses.pre]:
-            raise ValidationError(f"{where}.weights: a pair has one target and sources of one size; {name!r} does not fit.")
+            raise ValidationError(
+                f"{where}.weights: a pair has one target and sources of one size; {name!r} does not fit."
+            )
         if self.population(other.pre).sign == self.population(synapses.pre).sign:
             raise ValidationError(
                 f"{where}.weights: a pair has opposite signs, but {other.pre!r} and {synapses.pre!r} are both "
@@ -145,4 +151,6 @@ class Circuit:
         for synapses in self.synapses:
             if synapses.name == name:
                 return synapses
-        raise ValidationError(f"Circuit({self.name!r}): no synapses {name!r}. Known: {listed(s.name for s in self.synapses)}.")
+        raise ValidationError(
+            f"Circuit({self.name!r}): no synapses {name!r}. Known: {listed(s.name for s in self.synapses)}."
+        )

@@ -21,17 +21,23 @@ AGGREGATES = ("sum_over_pre", "sum_over_post")
 # Functions of a whole layer, allowed in population terms only.
 LAYER = ("ranked", "winner", "total")
 # Names that Brian 2 or the package gives a meaning; they cannot be variables, parameters or populations' variables.
-RESERVED = frozenset(
-    "t dt t_in_timesteps xi drive w dale n_pre n_post i j N N_pre N_post N_incoming N_outgoing lastspike "
-    "not_refractory refractory clock rand randn poisson timestep inf pi e is_nan isinf True False and or not if else "
-    "delay owner plastic type".split()
-) | ELEMENTWISE | set(AGGREGATES) | set(LAYER)
-# Units are names in equations, too.
-_UNIT_STEMS = "second metre meter gram amp ampere kelvin mole candela hertz volt ohm siemens farad coulomb watt joule".split()
-UNIT_NAMES = (
-    frozenset(prefix + stem for stem in _UNIT_STEMS for prefix in ("", "f", "p", "n", "u", "m", "c", "k", "M", "G"))
-    | frozenset("ms us ns Hz kHz MHz mV uV nA pA uA mA nS uS mS pF nF uF mm um cm cm2 mm2 um2 uohm Mohm kohm".split())
+RESERVED = (
+    frozenset(
+        "t dt t_in_timesteps xi drive w dale n_pre n_post i j N N_pre N_post N_incoming N_outgoing lastspike "
+        "not_refractory refractory clock rand randn poisson timestep inf pi e is_nan isinf True False and or not if else "
+        "delay owner plastic type".split()
+    )
+    | ELEMENTWISE
+    | set(AGGREGATES)
+    | set(LAYER)
 )
+# Units are names in equations, too.
+_UNIT_STEMS = (
+    "second metre meter gram amp ampere kelvin mole candela hertz volt ohm siemens farad coulomb watt joule".split()
+)
+UNIT_NAMES = frozenset(
+    prefix + stem for stem in _UNIT_STEMS for prefix in ("", "f", "p", "n", "u", "m", "c", "k", "M", "G")
+) | frozenset("ms us ns Hz kHz MHz mV uV nA pA uA mA nS uS mS pF nF uF mm um cm cm2 mm2 um2 uohm Mohm kohm".split())
 
 
 def check_identifier(name: object, owner: str, reserved: bool = True) -> None:
@@ -50,7 +56,9 @@ def check_identifier(name: object, owner: str, reserved: bool = True) -> None:
         raise ValidationError(f"{owner}: the name {name!r} ends in a side. '_pre' and '_post' mark the side in rules.")
     if name in RESERVED or name in UNIT_NAMES:
         what = "a unit" if name in UNIT_NAMES else "reserved"
-        raise ValidationError(f"{owner}: the name {name!r} is {what}. Choose another name, {name + '_0'!r} for example.")
+        raise ValidationError(
+            f"{owner}: the name {name!r} is {what}. Choose another name, {name + '_0'!r} for example."
+        )
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ class Population:
         for name in self.parameters:
             check_identifier(name, f"{owner}.parameters")
         if self.equations is None and (self.parameters or self.steady_state or self.threshold):
-            raise ValidationError(f"{owner}: a source has no equations, so parameters and thresholds mean nothing to it.")
+            raise ValidationError(
+                f"{owner}: a source has no equations, so parameters and thresholds mean nothing to it."
+            )
         if (self.reset or self.refractory is not None) and self.threshold is None:
             raise ValidationError(f"{owner}: reset and refractory need a threshold.")
         set_ = object.__setattr__
@@ -94,7 +96,9 @@ class Population:
                 raise ValidationError(f"{owner}.initial[{name!r}]: {value!r} is not a finite number (in SI units).")
         for name, step in self.steps.items():
             if not isinstance(step, Step):
-                raise ValidationError(f"{owner}.steps[{name!r}]: {step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit.")
+                raise ValidationError(
+                    f"{owner}.steps[{name!r}]: {step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit."
+                )
         for name in ("initial", "steps", "steady_state"):
             set_(self, name, FrozenMap(getattr(self, name)))
 

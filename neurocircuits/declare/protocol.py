@@ -12,6 +12,7 @@ import numpy as np
 from neurocircuits.declare.checks import is_number, is_whole
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.functions import check_identifier
+from neurocircuits.declare.interventions import Clamp, Scale
 from neurocircuits.declare.serialise import FrozenMap, declaration
 from neurocircuits.declare.steps import Inverse, Linear, Steps, scheduled
 from neurocircuits.declare.stimulus import Presentations, Stimulus
@@ -19,6 +20,8 @@ from neurocircuits.declare.weights import Paired, Tied
 from neurocircuits.errors import UnitError, ValidationError, listed
 from neurocircuits.randomness import Streams
 from neurocircuits.units import Quantity, quantity, seconds, unit_text
+
+__all__ = ["Clamp", "Phase", "Protocol", "Record", "Scale", "Window"]
 
 
 @declaration
@@ -108,71 +111,6 @@ class Window:
 
 @declaration
 @dataclass(frozen=True)
-class Scale:
-    """Multiply weights of a pathway when a phase begins.
-
-    Parameters
-    ----------
-    pathway : str
-        The pathway that owns the array.
-    factor : float
-        Not negative.
-    post, pre : sequence of int or None
-        Only synapses of these units; all unless given.
-    """
-
-    pathway: str
-    factor: float
-    post: Any = None
-    pre: Any = None
-
-    def __post_init__(self) -> None:
-        if not (is_number(self.factor) and 0 <= self.factor < math.inf):
-            raise ValidationError(f"Scale({self.pathway!r}): factor {self.factor!r} must be 0 or above; signs never flip.")
-        for side in ("post", "pre"):
-            value = getattr(self, side)
-            if value is not None:
-                object.__setattr__(self, side, tuple(int(k) for k in getattr(value, "values", value)))
-
-    def mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """Return which synapses are scaled, (post, pre) of bool."""
-        mask = np.ones(shape, dtype=bool)
-        for axis, chosen in enumerate((self.post, self.pre)):
-            if chosen is not None:
-                line = np.zeros(shape[axis], dtype=bool)
-                line[list(chosen)] = True
-                mask &= line[:, None] if axis == 0 else line[None, :]
-        return mask
-
-
-@declaration
-@dataclass(frozen=True)
-class Clamp:
-    """Hold what cells send at a value for a whole phase; 0 silences them.
-
-    Parameters
-    ----------
-    population : str
-        The population.
-    value : float
-        What its transmitted variable ``r`` is held at.
-    units : sequence of int or None
-        Which units; all unless given.
-    """
-
-    population: str
-    value: float = 0.0
-    units: Any = None
-
-    def __post_init__(self) -> None:
-        if not (is_number(self.value) and 0 <= self.value < math.inf):
-            raise ValidationError(f"Clamp({self.population!r}): value {self.value!r} must be finite and not negative.")
-        if self.units is not None:
-            object.__setattr__(self, "units", tuple(int(k) for k in getattr(self.units, "values", self.units)))
-
-
-@declaration
-@dataclass(frozen=True)
 class Phase:
     """Declare a phase.
 
@@ -218,7 +156,9 @@ class Phase:
             raise ValidationError(f"{owner}.stimuli: give a mapping from source populations to stimuli.")
         for name, stimulus in self.stimuli.items():
             if not isinstance(stimulus, Stimulus):
-                raise ValidationError(f"{owner}.stimuli[{name!r}]: {type(stimulus).__name__} is not a Stimulus; use Patterns(array).")
+                raise ValidationError(
+                    f"{owner}.stimuli[{name!r}]: {type(stimulus).__name__} is not a Stimulus; use Patterns(array)."
+                )
         lengths = {name: stimulus.n_presentations for name, stimulus in self.stimuli.items()}
         if len(set(lengths.values())) > 1:
             raise ValidationError(f"{owner}.stimuli: numbers of presentations differ: {lengths}.")
@@ -226,7 +166,9 @@ class Phase:
             raise ValidationError(f"{owner}.epochs: {self.epochs!r} is not a positive whole number.")
         if isinstance(self.plasticity, Mapping):
             for key, value in self.plasticity.items():
-                if not isinstance(value, bool | Linear | Steps | Inverse) and not (is_number(value) and 0 <= value < math.inf):
+                if not isinstance(value, bool | Linear | Steps | Inverse) and not (
+                    is_number(value) and 0 <= value < math.inf
+                ):
                     raise ValidationError(
                         f"{owner}.plasticity[{key!r}]: {value!r} is no scale of a rate. Give True, False, a number of 0 or more, or a "
                         f"schedule (Linear, Steps, Inverse)."
@@ -309,7 +251,9 @@ class Protocol:
         object.__setattr__(self, "phases", tuple(self.phases))
         names = [phase.name for phase in self.phases]
         if not names or len(set(names)) != len(names) or "initial" in names:
-            raise ValidationError(f"Protocol: phases {listed(names)}; at least one, of different names, none called 'initial'.")
+            raise ValidationError(
+                f"Protocol: phases {listed(names)}; at least one, of different names, none called 'initial'."
+            )
         for phase in self.phases:
             check_identifier(phase.name, "Protocol", reserved=False)
 
@@ -345,9 +289,13 @@ def _check_phase(phase: Phase, circuit: Circuit) -> None:
     populations = {p.name: p for p in circuit.populations}
     for name in phase.plasticity if isinstance(phase.plasticity, Mapping) else ():
         if name not in pathways and name not in populations:
-            raise ValidationError(f"{owner}.plasticity: no pathway or population {name!r}. Known: {listed([*pathways, *populations])}.")
+            raise ValidationError(
+                f"{owner}.plasticity: no pathway or population {name!r}. Known: {listed([*pathways, *populations])}."
+            )
         if name in pathways and isinstance(pathways[name].weights, Tied | Paired):
-            raise ValidationError(f"{owner}.plasticity: {name!r} shares the array of {pathways[name].weights.owner!r}; name that.")
+            raise ValidationError(
+                f"{owner}.plasticity: {name!r} shares the array of {pathways[name].weights.owner!r}; name that."
+            )
     for key, value in phase.parameters.items():
         _check_override(key, value, circuit, owner)
     for intervention in phase.interventions:
@@ -379,7 +327,9 @@ def _check_intervention(intervention: Scale | Clamp, circuit: Circuit, owner: st
     elif isinstance(intervention, Scale):
         synapses = circuit.pathway(intervention.pathway)
         if isinstance(synapses.weights, Tied | Paired):
-            raise ValidationError(f"{owner}.interventions: {synapses.name!r} shares an array; scale its owner {synapses.weights.owner!r}.")
+            raise ValidationError(
+                f"{owner}.interventions: {synapses.name!r} shares an array; scale its owner {synapses.weights.owner!r}."
+            )
         limits = {side: circuit.population(getattr(synapses, side)).n_units for side in ("post", "pre")}
     else:
         raise ValidationError(f"{owner}.interventions: {intervention!r} is neither Scale nor Clamp.")

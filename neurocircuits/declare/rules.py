@@ -76,7 +76,9 @@ class Rule:
         for name in ("aggregates", "terms", "traces"):
             object.__setattr__(self, name, FrozenMap(getattr(self, name)))
         if not isinstance(self.step, Step):
-            raise ValidationError(f"{owner}.step: {self.step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit.")
+            raise ValidationError(
+                f"{owner}.step: {self.step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit."
+            )
 
 
 def Hebbian(eta: Any, gamma: float = 1.0, kappa: float = 0.0, step: Step = Euler()) -> Rule:  # noqa: N802

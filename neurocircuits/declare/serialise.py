@@ -130,7 +130,9 @@ def to_dict(value: Any, arrays: dict[str, Any] | None = None) -> Any:
         return "inf" if value > 0 else "-inf"
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise ValidationError(f"{value!r} of type {type(value).__name__} has no plain form; declarations hold plain values.")
+    raise ValidationError(
+        f"{value!r} of type {type(value).__name__} has no plain form; declarations hold plain values."
+    )
 
 
 def from_dict(data: Any, arrays: Mapping[str, Any] | None = None) -> Any:

@@ -31,8 +31,15 @@ class Steps:
 
     def __post_init__(self) -> None:
         fractions = tuple(self.fractions)
-        if len(self.values) != len(fractions) or not fractions or fractions[0] != 0 or sorted(fractions) != list(fractions):
-            raise ValidationError(f"Steps: fractions {fractions} must start at 0, rise, and match the values one by one.")
+        if (
+            len(self.values) != len(fractions)
+            or not fractions
+            or fractions[0] != 0
+            or sorted(fractions) != list(fractions)
+        ):
+            raise ValidationError(
+                f"Steps: fractions {fractions} must start at 0, rise, and match the values one by one."
+            )
 
     def __call__(self, progress: float) -> float:
         """Return the value at ``progress``."""

@@ -61,7 +61,9 @@ class Stimulus:
         streams : Streams
             Where random choices come from.
         """
-        raise ValidationError(f"{type(self).__name__} defines no presentations: a stimulus implements at(indices, streams).")
+        raise ValidationError(
+            f"{type(self).__name__} defines no presentations: a stimulus implements at(indices, streams)."
+        )
 
     def batches(self, streams: Streams, size: int) -> Iterator[Presentations]:
         """Yield all presentations in order, ``size`` at a time."""
@@ -126,7 +128,9 @@ class Patterns(Stimulus):
         data = values.data if hasattr(values, "indptr") else values
         if isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
             if data.dtype.kind not in "fiub":
-                raise ValidationError(f"Patterns.values: dtype {data.dtype} is not numeric. Convert the data to numbers.")
+                raise ValidationError(
+                    f"Patterns.values: dtype {data.dtype} is not numeric. Convert the data to numbers."
+                )
             _check_finite(data)
         if self.labels is not None:
             labels = np.asarray(getattr(self.labels, "values", self.labels))
@@ -167,8 +171,14 @@ class Patterns(Stimulus):
         if lazy or isinstance(array, np.memmap):
             _check_finite(values)
         labels = np.full(len(indices), -1) if self.labels is None else self.labels.values[indices]
-        durations = self.duration.values[indices] if isinstance(self.duration, FrozenArray) else np.full(len(indices), self.duration)
-        return Presentations(values * self.scale if self.scale != 1.0 else values, durations, labels, np.asarray(indices))
+        durations = (
+            self.duration.values[indices]
+            if isinstance(self.duration, FrozenArray)
+            else np.full(len(indices), self.duration)
+        )
+        return Presentations(
+            values * self.scale if self.scale != 1.0 else values, durations, labels, np.asarray(indices)
+        )
 
 
 def _check_finite(data: np.ndarray) -> None:
@@ -194,7 +204,9 @@ class Sum(Stimulus):
     def __post_init__(self) -> None:
         for what in ("n_presentations", "n_units"):
             if getattr(self.first, what) != getattr(self.second, what):
-                raise ValidationError(f"a + b: {what} differ, {getattr(self.first, what)} and {getattr(self.second, what)}.")
+                raise ValidationError(
+                    f"a + b: {what} differ, {getattr(self.first, what)} and {getattr(self.second, what)}."
+                )
 
     @property
     def n_presentations(self) -> int:  # type: ignore[override]

@@ -93,7 +93,9 @@ class Synapses:
                     f"learns. Give the rule to {self.weights.owner!r}."
                 )
             if self.normalise is not None or self.bounds is not None or self.connectivity != AllToAll():
-                raise ValidationError(f"{owner}: bounds, normalisation and connectivity belong to the owner {self.weights.owner!r}.")
+                raise ValidationError(
+                    f"{owner}: bounds, normalisation and connectivity belong to the owner {self.weights.owner!r}."
+                )
         if self.bounds is not None:
             set_(self, "bounds", number_pair(self.bounds, f"{owner}.bounds"))
         set_(self, "delay", seconds(self.delay, f"{owner}.delay"))

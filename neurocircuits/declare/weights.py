@@ -110,12 +110,16 @@ class Given(Weights):
     values: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", FrozenArray(numeric_array(getattr(self.values, "values", self.values), "Given")))
+        object.__setattr__(
+            self, "values", FrozenArray(numeric_array(getattr(self.values, "values", self.values), "Given"))
+        )
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return a new matrix."""
         if self.values.values.shape != shape:
-            raise ValidationError(f"Given: weights of shape {self.values.values.shape} do not fit (post, pre) = {shape}.")
+            raise ValidationError(
+                f"Given: weights of shape {self.values.values.shape} do not fit (post, pre) = {shape}."
+            )
         return self.values.values.copy()
 
 
@@ -220,7 +224,9 @@ class OneToOne:
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses exist."""
         if shape[0] != shape[1]:
-            raise ValidationError(f"OneToOne: {shape[1]} presynaptic and {shape[0]} postsynaptic units differ in number.")
+            raise ValidationError(
+                f"OneToOne: {shape[1]} presynaptic and {shape[0]} postsynaptic units differ in number."
+            )
         return np.eye(*shape, dtype=bool)
 
 
@@ -285,14 +291,18 @@ class Explicit:
                 raise ValidationError(f"Explicit.{name}: give whole numbers counted from 0, one for each synapse.")
             object.__setattr__(self, name, FrozenArray(indices.astype(int)))
         if self.post.values.shape != self.pre.values.shape:
-            raise ValidationError(f"Explicit: {len(self.post.values)} post and {len(self.pre.values)} pre indices; a synapse has one of each.")
+            raise ValidationError(
+                f"Explicit: {len(self.post.values)} post and {len(self.pre.values)} pre indices; a synapse has one of each."
+            )
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses exist."""
         for name, n_units in zip(("post", "pre"), shape, strict=True):
             largest = getattr(self, name).values.max(initial=-1)
             if largest >= n_units:
-                raise ValidationError(f"Explicit.{name}: index {largest} does not exist among {n_units} units, counted from 0.")
+                raise ValidationError(
+                    f"Explicit.{name}: index {largest} does not exist among {n_units} units, counted from 0."
+                )
         mask = np.zeros(shape, dtype=bool)
         mask[self.post.values, self.pre.values] = True
         return mask

@@ -114,7 +114,9 @@ class Simulation(ABC):
     def begin(self, phase: Phase, resumed: bool = False) -> None:
         """Set parameters, clamps and scaled weights of a phase; a resumed phase has scaled its weights already."""
         self.phase = phase
-        for name, fresh in self.plan.with_parameters({key: value.value for key, value in phase.parameters.items()}).items():
+        for name, fresh in self.plan.with_parameters(
+            {key: value.value for key, value in phase.parameters.items()}
+        ).items():
             self.parameters[name].clear()
             self.parameters[name].update(fresh)
         for values in self.values.values():
@@ -122,7 +124,11 @@ class Simulation(ABC):
         for intervention in phase.interventions:
             if isinstance(intervention, Clamp):
                 n_units = self.plan.populations[intervention.population].n_units
-                mask = np.ones(n_units, dtype=bool) if intervention.units is None else np.isin(np.arange(n_units), intervention.units)
+                mask = (
+                    np.ones(n_units, dtype=bool)
+                    if intervention.units is None
+                    else np.isin(np.arange(n_units), intervention.units)
+                )
                 self.values[intervention.population].clamp = (mask, float(intervention.value))
             elif isinstance(intervention, Scale) and not resumed:
                 array = self.store.arrays[intervention.pathway]
@@ -178,7 +184,9 @@ class Simulation(ABC):
         for name, array in self.store.arrays.items():
             kept = state.get(f"weights/{name}")
             if kept is None or kept.shape != array.shape:
-                raise StorageError(f"State: it holds no weights {name!r} of shape {array.shape}; it belongs to another circuit.")
+                raise StorageError(
+                    f"State: it holds no weights {name!r} of shape {array.shape}; it belongs to another circuit."
+                )
             array[...] = kept
             self.store.changed(name)
         for key, value in state.items():
@@ -205,7 +213,11 @@ def _kept(readings: Readings, plan: Plan) -> Readings:
         for variable in (*population.variables, "excitation", "inhibition")
     }
     return Readings(
-        readings.presentations, lambda name, variable: kept[name, variable], readings.residual, readings.iterations, readings.distance
+        readings.presentations,
+        lambda name, variable: kept[name, variable],
+        readings.residual,
+        readings.iterations,
+        readings.distance,
     )
 
 
@@ -256,5 +268,7 @@ def check_supported(engine: Engine, plan: Plan, protocol: Protocol) -> None:
         return
     able = [name for name, kind in engines().items() if name != engine.name and not kind().unsupported(plan, protocol)]
     raise UnsupportedError(
-        f"engine {engine.name!r} cannot run circuit {plan.circuit.name!r}\n  " + "\n  ".join(reasons) + f"\n  engines that can: {listed(able)}"
+        f"engine {engine.name!r} cannot run circuit {plan.circuit.name!r}\n  "
+        + "\n  ".join(reasons)
+        + f"\n  engines that can: {listed(able)}"
     )

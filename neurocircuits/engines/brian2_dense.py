@@ -80,7 +80,9 @@ class DenseProducts:
     def _delivering(self, pathway: PathwayPlan, combine: np.ufunc, base: np.ndarray, fed: np.ndarray) -> Product:
         pre = self.values[pathway.pre]
         term = pathway.terms[0]
-        plain = len(pathway.terms) == 1 and term.pre is not None and term.pre.text == "r_pre" and term.constant.text == "1"
+        plain = (
+            len(pathway.terms) == 1 and term.pre is not None and term.pre.text == "r_pre" and term.constant.text == "1"
+        )
         if not plain or "r" not in pre.data or pre.clamp is not None:
             return lambda: combine(base, contribution(pathway, self.store, pre, self.copies), out=fed)
         rates, out = pre.data["r"], np.empty_like(fed)

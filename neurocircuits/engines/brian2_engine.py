@@ -12,6 +12,7 @@ from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import Phase, Protocol, Window
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.engines.base import Engine, Simulation
+from neurocircuits.engines.brian2_objects import multiple
 from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
 from neurocircuits.units import seconds
@@ -73,7 +74,9 @@ class Brian2(Engine):
             raise ValidationError(f"Brian2.dt: {self.dt!r} s is not a positive time. Write for example '0.1 ms'.")
         for what, allowed in (("device", DEVICES), ("target", TARGETS), ("dtype", ("float64", "float32"))):
             if getattr(self, what) not in allowed:
-                raise ValidationError(f"Brian2.{what}: {getattr(self, what)!r}. Allowed: {', '.join(map(repr, allowed))}.")
+                raise ValidationError(
+                    f"Brian2.{what}: {getattr(self, what)!r}. Allowed: {', '.join(map(repr, allowed))}."
+                )
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1:
             raise ValidationError(f"Brian2.batch: {self.batch!r} is not a positive whole number.")
         if self.learning_step is not None:
@@ -97,10 +100,14 @@ class Brian2(Engine):
                 reasons.append(f"population {name!r} is spiking; this version runs graded populations only")
         for name, pathway in plan.pathways.items():
             if pathway.declaration.on_pre or pathway.declaration.delay:
-                reasons.append(f"synapses {name!r} transmit spikes or have a delay; this version transmits graded values only")
+                reasons.append(
+                    f"synapses {name!r} transmit spikes or have a delay; this version transmits graded values only"
+                )
         for phase in protocol.phases:
             if self.batch > 1 and phase.n_per_epoch % self.batch:
-                reasons.append(f"phase {phase.name!r} has {phase.n_per_epoch} presentations an epoch, no multiple of batch={self.batch}")
+                reasons.append(
+                    f"phase {phase.name!r} has {phase.n_per_epoch} presentations an epoch, no multiple of batch={self.batch}"
+                )
         if self.device == "cpp_standalone":
             from neurocircuits.engines.brian2_standalone import unsupported
 
@@ -130,7 +137,9 @@ class Brian2(Engine):
         """Return about how many time steps a phase takes."""
         first = phase.batch(0, 1, Streams(0))
         duration = float(next(iter(first.values())).durations[0])
-        return phase.n_presentations / self.batch * sum(w.duration / (w.step or self.dt) for w in phase.windows(duration))
+        return (
+            phase.n_presentations / self.batch * sum(w.duration / (w.step or self.dt) for w in phase.windows(duration))
+        )
 
     def window_steps(self, window: Window) -> tuple[int, int]:
         """Return the number of time steps of a window and how many of them make a learning step.
@@ -156,17 +165,3 @@ class Brian2(Engine):
             return n_steps, every
         goal = max(1, n_steps // 20)
         return n_steps, next(k for k in range(goal, 0, -1) if n_steps % k == 0)
-
-
-def multiple(value: float, unit: float, what: str, of: str) -> int:
-    """Return how often ``unit`` goes into ``value``.
-
-    Raises
-    ------
-    ValidationError
-        If it is not a whole number of times.
-    """
-    ratio = value / unit
-    if ratio < 0.5 or abs(ratio - round(ratio)) > 1e-6 * ratio:
-        raise ValidationError(f"{what}: {value:g} s is not a multiple of {of} = {unit:g} s. Change one of them.")
-    return round(ratio)

@@ -12,9 +12,15 @@ import numpy as np
 
 from neurocircuits.compile.equations import brian_functions
 from neurocircuits.compile.plan import PopulationPlan
+from neurocircuits.errors import UnsupportedError, ValidationError
 from neurocircuits.units import Dimension, import_brian2, unit_text
 
 PACE = "pace"
+_PREFERENCES = (
+    "codegen.target",
+    "core.default_float_dtype",
+    "devices.cpp_standalone.extra_make_args_unix",
+)
 
 
 @contextmanager
@@ -36,39 +42,57 @@ def owned(target: str, dtype: str = "float64", device: str = "runtime", director
     ------
     module
         brian2.
+
+    Raises
+    ------
+    UnsupportedError
+        If a standalone program is asked for while the caller has one of its own in the making.
     """
     b2 = import_brian2()
     from brian2.core.network import Network
-    from brian2.devices.device import get_device, reset_device, set_device
+    from brian2.devices import device as devices
+    from brian2.utils.logger import BrianLogger
 
-    kept = {key: b2.prefs[key] for key in ("codegen.target", "core.default_float_dtype", "devices.cpp_standalone.extra_make_args_unix")}
-    level = b2.logging.getLogger("brian2").level if hasattr(b2, "logging") else None
-    before = get_device()
+    kept = {key: b2.prefs[key] for key in _PREFERENCES}
+    filters, running = list(BrianLogger.console_handler.filters), Network._globally_running
+    before, earlier = devices.get_device(), list(devices.previous_devices)
+    default_clock = before.defaultclock
+    default_dt = None if default_clock is None else float(default_clock.dt_)
+    if device != "runtime" and before is devices.all_devices[device]:
+        raise UnsupportedError(
+            f"Brian2: this process has set Brian 2's device {device!r} itself, and what it built there would be lost. Call "
+            f"brian2.set_device('runtime') first, or use Brian2(device='runtime')."
+        )
+    frozen = gc.get_freeze_count()
     try:
-        if device == "runtime":
-            set_device("runtime")
-        else:
-            set_device(device, directory=directory, build_on_run=False)
-            get_device().reinit()
-            get_device().activate(directory=directory, build_on_run=False)
+        if device != "runtime":
+            devices.set_device(device, directory=directory, build_on_run=False)
+            devices.get_device().reinit()
+            devices.get_device().activate(directory=directory, build_on_run=False)
             b2.prefs["devices.cpp_standalone.extra_make_args_unix"] = ["-j2"]
+        elif before is not devices.runtime_device:
+            devices.set_device("runtime")
         b2.prefs["codegen.target"] = target
         b2.prefs["core.default_float_dtype"] = np.dtype(dtype).type
-        gc.freeze()
+        if not frozen:
+            gc.freeze()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="overflow encountered", category=RuntimeWarning)
             b2.BrianLogger.suppress_hierarchy("brian2.codegen")
             yield b2
     finally:
-        gc.unfreeze()
-        Network._globally_running = False
+        if not frozen:
+            gc.unfreeze()
+        Network._globally_running = running
+        BrianLogger.console_handler.filters[:] = filters
         for key, value in kept.items():
             b2.prefs[key] = value
-        if get_device() is not before:
-            get_device().reinit()
-            reset_device(before)
-        if level is not None:
-            b2.logging.getLogger("brian2").setLevel(level)
+        if devices.get_device() is not before:
+            devices.get_device().reinit()
+            devices.reset_device(before)
+            devices.previous_devices[:] = earlier
+        if default_dt is not None and float(before.defaultclock.dt_) != default_dt:
+            before.defaultclock.dt = default_dt * b2.second
 
 
 def quantity_of(value: float, dimension: Dimension) -> Any:
@@ -125,7 +149,11 @@ def build_group(
     summed: str = "",
 ) -> Any:
     """Return a group for the fast states of a population, initial values set."""
-    namespace = {key: quantity_of(value, population.dimensions[key]) for key, value in population.parameters.items() if key not in shared}
+    namespace = {
+        key: quantity_of(value, population.dimensions[key])
+        for key, value in population.parameters.items()
+        if key not in shared
+    }
     group = b2.NeuronGroup(
         copies * population.n_units,
         group_equations(population, shared, paced, summed),
@@ -137,7 +165,9 @@ def build_group(
     )
     for key, value in population.declaration.initial.items():
         if key in population.states or key in population.slow:
-            setattr(group, f"{key}_", float(value)) if any(population.dimensions[key]) else setattr(group, key, float(value))
+            setattr(group, f"{key}_", float(value)) if any(population.dimensions[key]) else setattr(
+                group, key, float(value)
+            )
     for key in shared:
         setattr(group, f"{key}_", population.parameters[key]) if any(population.dimensions[key]) else setattr(
             group, key, population.parameters[key]
@@ -145,3 +175,17 @@ def build_group(
     if paced:
         setattr(group, PACE, 1.0)
     return group
+
+
+def multiple(value: float, unit: float, what: str, of: str) -> int:
+    """Return how often ``unit`` goes into ``value``.
+
+    Raises
+    ------
+    ValidationError
+        If it is not a whole number of times.
+    """
+    ratio = value / unit
+    if ratio < 0.5 or abs(ratio - round(ratio)) > 1e-6 * ratio:
+        raise ValidationError(f"{what}: {value:g} s is not a multiple of {of} = {unit:g} s. Change one of them.")
+    return round(ratio)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurocircuits.compile.equations import brian_functions, expand_functions
+from neurocircuits.compile.equations import brian_functions, expand_functions, expression_dimension
 from neurocircuits.compile.plan import PathwayPlan, Plan, RulePlan
 from neurocircuits.declare.protocol import Clamp, Protocol, Scale
 from neurocircuits.declare.steps import Cap, PerUnit
@@ -44,8 +44,17 @@ class Program:
         The protocol.
     """
 
-    def __init__(self, b2: Any, engine: Brian2, plan: Plan, schedule: Schedule, store: WeightStore, protocol: Protocol) -> None:
-        self.b2, self.engine, self.plan, self.schedule, self.store, self.protocol = b2, engine, plan, schedule, store, protocol
+    def __init__(
+        self, b2: Any, engine: Brian2, plan: Plan, schedule: Schedule, store: WeightStore, protocol: Protocol
+    ) -> None:
+        self.b2, self.engine, self.plan, self.schedule, self.store, self.protocol = (
+            b2,
+            engine,
+            plan,
+            schedule,
+            store,
+            protocol,
+        )
         self.clock = b2.Clock(dt=engine.dt * b2.second, name="clock_fast")
         self.functions = {function.name: function for function in plan.circuit.functions}
         self.slot_dt = schedule.slot * engine.dt
@@ -56,6 +65,7 @@ class Program:
         self.groups: dict[str, Any] = {}
         self.synapses: dict[str, Any] = {}
         self.operations: list[Any] = []
+        self.changing: set[str] = set()
 
     # -- timed values -------------------------------------------------------------------------------------------------------
 
@@ -64,11 +74,15 @@ class Program:
 
     def _phase_values(self, values: list[float], name: str) -> Any:
         """Return a function of time that holds one value for each phase."""
-        per_slot = np.asarray(values, dtype=float)[self.schedule.phase_of[: self.schedule.n_slots : self.schedule.phase_slots]]
+        per_slot = np.asarray(values, dtype=float)[
+            self.schedule.phase_of[: self.schedule.n_slots : self.schedule.phase_slots]
+        ]
         return self._timed(per_slot, self.phase_dt, name)
 
     def _regularly(self, owner: Any, code: str, steps: int, order: int, name: str) -> None:
-        self.operations.append(owner.run_regularly(code, dt=steps * self.engine.dt * self.b2.second, when="start", order=order, name=name))
+        self.operations.append(
+            owner.run_regularly(code, dt=steps * self.engine.dt * self.b2.second, when="start", order=order, name=name)
+        )
 
     # -- groups -------------------------------------------------------------------------------------------------------------
 
@@ -80,7 +94,11 @@ class Program:
                 which = self._timed(self.schedule.which[name], self.slot_dt, f"which_{name}")
                 namespace = {"patterns": patterns, "which": which}
                 group = self.b2.NeuronGroup(
-                    population.n_units, "\n".join(["r : 1", *extra]), clock=self.clock, namespace=namespace, name=f"group_{name}"
+                    population.n_units,
+                    "\n".join(["r : 1", *extra]),
+                    clock=self.clock,
+                    namespace=namespace,
+                    name=f"group_{name}",
                 )
                 self.groups[name] = group
                 self._regularly(group, "r = patterns(which(t)*second, i)", self.schedule.slot, 0, f"show_{name}")
@@ -93,18 +111,34 @@ class Program:
             for pathway in self.plan.plastic.values():
                 for aggregate, plan in (pathway.rule.aggregates if pathway.rule else {}).items():
                     if (pathway.post if plan.over == "pre" else pathway.pre) == name:
-                        lines.append(f"{aggregate}_{pathway.name} : {self._aggregate_unit(pathway)}")
+                        lines.append(f"{aggregate}_{pathway.name} : {self._aggregate_unit(pathway, plan.text)}")
             group = build_group(
-                self.b2, population, self.clock, self.engine.method, self.engine.dtype, 1, shared, False, f"group_{name}", "\n".join(lines)
+                self.b2,
+                population,
+                self.clock,
+                self.engine.method,
+                self.engine.dtype,
+                1,
+                shared,
+                False,
+                f"group_{name}",
+                "\n".join(lines),
             )
             self.groups[name] = group
             for parameter in shared:
-                values = [self._override(phase, f"{name}.{parameter}", population.parameters[parameter]) for phase in self.protocol.phases]
+                values = [
+                    self._override(phase, f"{name}.{parameter}", population.parameters[parameter])
+                    for phase in self.protocol.phases
+                ]
                 group.namespace[f"{parameter}_timed"] = self._phase_values(values, f"timed_{name}_{parameter}")
                 unit = unit_text(population.dimensions[parameter])
                 factor = "" if unit == "1" else f"*{unit}"
                 self._regularly(
-                    group, f"{parameter} = {parameter}_timed(t){factor}", self.schedule.phase_slots * self.schedule.slot, -5, f"set_{name}_{parameter}"
+                    group,
+                    f"{parameter} = {parameter}_timed(t){factor}",
+                    self.schedule.phase_slots * self.schedule.slot,
+                    -5,
+                    f"set_{name}_{parameter}",
                 )
             self._slow(name)
         for name in self.clamped:
@@ -114,8 +148,15 @@ class Program:
     def _override(phase: Any, key: str, default: float) -> float:
         return float(phase.parameters[key].value) if key in phase.parameters else default
 
-    def _aggregate_unit(self, pathway: PathwayPlan) -> str:
-        return "1" if pathway.declaration.unit is None else unit_text(pathway.declaration.unit.dimension)
+    def _aggregate_unit(self, pathway: PathwayPlan, text: str) -> str:
+        """Return the unit of a sum over one side of a pathway."""
+        sides = {"pre": self.plan.populations[pathway.pre], "post": self.plan.populations[pathway.post]}
+        dimensions = {f"{name}_{side}": d for side, p in sides.items() for name, d in p.dimensions.items()}
+        dimensions |= {f"r_{side}": (0.0,) * 7 for side, p in sides.items() if p.is_source}
+        parameters = pathway.declaration.rule.parameters  # type: ignore[union-attr]
+        dimensions |= {name: value.dimension for name, value in parameters.items()}
+        dimensions |= {"w": self._dimension(pathway)} | dict.fromkeys(("n_pre", "n_post", "dale"), (0.0,) * 7)
+        return unit_text(expression_dimension(text, dimensions, f"Synapses({pathway.name!r}).rule"))
 
     def _input_lines(self, name: str) -> list[str]:
         population, lines = self.plan.populations[name], []
@@ -124,7 +165,9 @@ class Program:
             pathways = [p for p in self.plan.into(name) if p.input == fed]
             lines += [f"in_{p.name} : {unit}" for p in pathways]
             total = "".join(f" {'+' if p.applied_sign > 0 else '-'} in_{p.name}" for p in pathways)
-            lines.append(f"{fed} = {total.removeprefix(' + ') if total else ('0' if unit == '1' else f'0*{unit}')} : {unit}")
+            lines.append(
+                f"{fed} = {total.removeprefix(' + ') if total else ('0' if unit == '1' else f'0*{unit}')} : {unit}"
+            )
         return lines
 
     def _clamp_lines(self, name: str) -> list[str]:
@@ -149,23 +192,43 @@ class Program:
     # -- learning -----------------------------------------------------------------------------------------------------------
 
     def _rate(self, name: str, namespace: dict[str, Any]) -> str:
-        """Return the factor of a drift: the learning step, scaled as the step that just ended says, 0 at the very start."""
-        namespace["scale_timed"] = self._timed(self.schedule.scales[name], self.slot_dt, f"scale_{name}")
-        namespace["learning_seconds"] = self.schedule.learning_steps * self.engine.dt * self.b2.second
+        """Return the factor of a drift: for how long a learner learns at the end of the tick that just ended, mostly 0."""
+        tick = self.schedule.tick * self.engine.dt
+        namespace["learning_timed"] = self._timed(self.schedule.learning[name], tick, f"learning_{name}")
         namespace["half_step"] = 0.5 * self.engine.dt * self.b2.second
-        return "learning_seconds*scale_timed(t - half_step)*int(t > half_step)"
+        return "learning_timed(t - half_step)*second*int(t > half_step)"
 
-    def _step(self, owner: Any, name: str, variable: str, drift: str, rate: str, bounds: tuple[float, float], step: Any, unit: str, rename: str) -> None:
+    def _step(
+        self,
+        owner: Any,
+        name: str,
+        variable: str,
+        drift: str,
+        rate: str,
+        bounds: tuple[float, float],
+        step: Any,
+        unit: str,
+        rename: str,
+    ) -> None:
         low, high = (_bound(value, unit) for value in bounds)
         if isinstance(step, Cap):
             size = _bound(step.size, unit)
-            low, high = f"clip({low}, {variable}_onset - {size}, inf*{unit})", f"clip({high}, -inf*{unit}, {variable}_onset + {size})"
+            low, high = (
+                f"clip({low}, {variable}_onset - {size}, inf*{unit})",
+                f"clip({high}, -inf*{unit}, {variable}_onset + {size})",
+            )
             owner.namespace["first_timed"] = self._timed(self._is_onset(), self.slot_dt, f"first_{rename}")
             keep = f"{variable}_onset = {variable}*first_timed(t) + {variable}_onset*(1 - first_timed(t))"
             self._regularly(owner, keep, self.schedule.slot, -4, f"onset_{rename}")
         divided = f"/{step.name}_post" if isinstance(step, PerUnit) else ""
         code = f"{variable} = clip({variable} + ({rate})*({drift}){divided}, {low}, {high})"
-        self._regularly(owner, code.replace("inf*1", "inf"), self.schedule.learning_steps, -20 if owner in self.synapses.values() else -19, f"learn_{rename}")
+        self._regularly(
+            owner,
+            code.replace("inf*1", "inf"),
+            self.schedule.tick,
+            -20 if owner in self.synapses.values() else -19,
+            f"learn_{rename}",
+        )
 
     def _is_onset(self) -> np.ndarray:
         first = np.zeros(self.schedule.n_slots)
@@ -178,7 +241,17 @@ class Program:
             rate = self._rate(name, group.namespace)
             unit = unit_text(population.dimensions[slow])
             bounds = population.declaration.bounds.get(slow, (-np.inf, np.inf))
-            self._step(group, name, slow, self._held(population.texts[slow], name, ""), rate, bounds, population.declaration.steps.get(slow), unit, f"{name}_{slow}")
+            self._step(
+                group,
+                name,
+                slow,
+                self._held(population.texts[slow], name, ""),
+                rate,
+                bounds,
+                population.declaration.steps.get(slow),
+                unit,
+                f"{name}_{slow}",
+            )
             self._copies(group, slow, f"{name}_{slow}")
 
     def _copies(self, owner: Any, variable: str, rename: str) -> None:
@@ -211,23 +284,34 @@ class Program:
             if not pathway.owns:
                 continue
             declared = pathway.declaration
-            unit = unit_text(declared.unit.dimension if declared.unit else self.plan.populations[pathway.post].dimensions[pathway.input])
+            unit = unit_text(
+                declared.unit.dimension
+                if declared.unit
+                else self.plan.populations[pathway.post].dimensions[pathway.input]
+            )
             lines = [f"w : {unit}"]
             for other in self.plan.pathways.values():
                 if other.owner == name:
                     pre, post = ("post", "pre") if other.transposed else ("pre", "post")
                     fed = unit_text(self.plan.populations[other.post].dimensions[other.input])
-                    lines.append(f"in_{other.name}_{post} = {self._sent(other.declaration.transmits, other, pre)} : {fed} (summed)")
+                    lines.append(
+                        f"in_{other.name}_{post} = {self._sent(other.declaration.transmits, other, pre)} : {fed} (summed)"
+                    )
             namespace: dict[str, Any] = dict(brian_functions())
-            rule = pathway.rule
+            rule, scaled = pathway.rule, self._scale_lines(pathway)
             if rule is not None:
-                lines += [f"w_at_{k} : {unit}" for k in range(self.n_phases - 1)]
                 lines += [f"w_onset : {unit}"] if isinstance(rule.step, Cap) else []
                 lines += self._aggregate_lines(pathway, rule)
-            scaled = self._scale_lines(pathway, namespace)
+            if changes := rule is not None or bool(scaled):
+                lines += [f"w_at_{k} : {unit}" for k in range(self.n_phases - 1)]
             lines += scaled
             synapses = self.b2.Synapses(
-                self.groups[pathway.pre], self.groups[pathway.post], "\n".join(lines), clock=self.clock, namespace=namespace, name=f"syn_{name}"
+                self.groups[pathway.pre],
+                self.groups[pathway.post],
+                "\n".join(lines),
+                clock=self.clock,
+                namespace=namespace,
+                name=f"syn_{name}",
             )
             weights = self.store.arrays[name]
             mask = self.store.masks.get(name)
@@ -243,17 +327,23 @@ class Program:
                 self._learning(pathway, rule, synapses, unit)
             if scaled:
                 self._scaling(pathway, synapses)
+            if changes:
+                self._copies(synapses, "w", name)
+                self.changing.add(name)
 
     def _dimension(self, pathway: PathwayPlan) -> Any:
         declared = pathway.declaration
-        return declared.unit.dimension if declared.unit else self.plan.populations[pathway.post].dimensions[pathway.input]
+        return (
+            declared.unit.dimension if declared.unit else self.plan.populations[pathway.post].dimensions[pathway.input]
+        )
 
     def _aggregate_lines(self, pathway: PathwayPlan, rule: RulePlan) -> list[str]:
         lines = []
         for name, aggregate in rule.aggregates.items():
             side = "post" if aggregate.over == "pre" else "pre"
             text = self._held(self._held(aggregate.text, pathway.pre, "_pre"), pathway.post, "_post")
-            lines.append(f"{name}_{pathway.name}_{side} = {text} : {self._aggregate_unit(pathway)} (summed)")
+            text = self._with_parameters(text, pathway)
+            lines.append(f"{name}_{pathway.name}_{side} = {text} : {self._aggregate_unit(pathway, aggregate.text)} (summed)")
         return lines
 
     def _learning(self, pathway: PathwayPlan, rule: RulePlan, synapses: Any, unit: str) -> None:
@@ -263,30 +353,54 @@ class Program:
             side = "post" if aggregate.over == "pre" else "pre"
             drift = re.sub(rf"\b{name}\b", f"{name}_{pathway.name}_{side}", drift)
             updater = synapses.summed_updaters[f"{name}_{pathway.name}_{side}"]
-            updater._clock = self.b2.Clock(dt=self.schedule.learning_steps * self.engine.dt * self.b2.second, name=f"clock_{name}_{pathway.name}")
+            updater._clock = self.b2.Clock(
+                dt=self.schedule.tick * self.engine.dt * self.b2.second, name=f"clock_{name}_{pathway.name}"
+            )
             updater.when, updater.order = "start", -21
-        sides = {"n_pre": self.plan.populations[pathway.pre].n_units, "n_post": self.plan.populations[pathway.post].n_units, "dale": pathway.sign}
+        sides = {
+            "n_pre": self.plan.populations[pathway.pre].n_units,
+            "n_post": self.plan.populations[pathway.post].n_units,
+            "dale": pathway.sign,
+        }
         synapses.namespace.update(sides)
         for name, value in pathway.declaration.rule.parameters.items():  # type: ignore[union-attr]
             key = f"{pathway.name}.{name}"
             if key in self.overridden:
                 values = [self._override(phase, key, value.value) for phase in self.protocol.phases]
-                synapses.namespace[f"{name}_timed"] = self._phase_values(values, f"timed_{pathway.name}_{name}")
-                parameter_unit = unit_text(value.dimension)
-                factor = "" if parameter_unit == "1" else f"*{parameter_unit}"
-                drift = re.sub(rf"\b{name}\b", f"({name}_timed(t - half_step){factor})", drift)
+                synapses.namespace[f"rule_{name}_timed"] = self._phase_values(values, f"timed_{pathway.name}_{name}")
             else:
-                synapses.namespace[name] = quantity_of(value.value, value.dimension)
+                synapses.namespace[f"rule_{name}"] = quantity_of(value.value, value.dimension)
+        drift = self._with_parameters(drift, pathway)
         rate = self._rate(pathway.name, synapses.namespace)
         self._step(synapses, pathway.name, "w", drift, rate, pathway.bounds, rule.step, unit, pathway.name)
-        self._copies(synapses, "w", pathway.name)
 
-    def _scale_lines(self, pathway: PathwayPlan, namespace: dict[str, Any]) -> list[str]:
-        found = [(k, i) for k, phase in enumerate(self.protocol.phases) for i in phase.interventions if isinstance(i, Scale) and i.pathway == pathway.name]
+    def _with_parameters(self, text: str, pathway: PathwayPlan) -> str:
+        """Put the parameters of a rule into a text, under names that no variable of a population has."""
+        for name, value in pathway.declaration.rule.parameters.items():  # type: ignore[union-attr]
+            timed = f"{pathway.name}.{name}" in self.overridden
+            unit = unit_text(value.dimension)
+            factor = "" if unit == "1" else f"*{unit}"
+            text = re.sub(
+                rf"\b{name}\b", f"(rule_{name}_timed(t - half_step){factor})" if timed else f"rule_{name}", text
+            )
+        return text
+
+    def _scale_lines(self, pathway: PathwayPlan) -> list[str]:
+        found = [
+            (k, i)
+            for k, phase in enumerate(self.protocol.phases)
+            for i in phase.interventions
+            if isinstance(i, Scale) and i.pathway == pathway.name
+        ]
         return [f"scaled_{n} : 1 (constant)" for n in range(len(found))]
 
     def _scaling(self, pathway: PathwayPlan, synapses: Any) -> None:
-        found = [(k, i) for k, phase in enumerate(self.protocol.phases) for i in phase.interventions if isinstance(i, Scale) and i.pathway == pathway.name]
+        found = [
+            (k, i)
+            for k, phase in enumerate(self.protocol.phases)
+            for i in phase.interventions
+            if isinstance(i, Scale) and i.pathway == pathway.name
+        ]
         shape = self.store.arrays[pathway.name].shape
         mask = self.store.masks.get(pathway.name)
         slots = np.arange(0, self.schedule.n_slots, self.schedule.phase_slots)
@@ -297,7 +411,9 @@ class Program:
             factors = np.where(slots == self.schedule.phase_starts[k], intervention.factor, 1.0)
             synapses.namespace[f"factor_{n}"] = self._timed(factors, self.phase_dt, f"factor_{n}_{pathway.name}")
             code = f"w = w*(1 + scaled_{n}*(factor_{n}(t) - 1))"
-            self._regularly(synapses, code, self.schedule.phase_slots * self.schedule.slot, -5, f"scale_{n}_{pathway.name}")
+            self._regularly(
+                synapses, code, self.schedule.phase_slots * self.schedule.slot, -5, f"scale_{n}_{pathway.name}"
+            )
 
     # -- running ------------------------------------------------------------------------------------------------------------
 
@@ -318,7 +434,13 @@ class Program:
         if recording:
             for name, population in self.plan.driven.items():
                 monitor = b2.StateMonitor(
-                    self.groups[name], list(population.states), record=True, dt=self.slot_dt * b2.second, when="start", order=-15, name=f"record_{name}"
+                    self.groups[name],
+                    list(population.states),
+                    record=True,
+                    dt=self.slot_dt * b2.second,
+                    when="start",
+                    order=-15,
+                    name=f"record_{name}",
                 )
                 monitors[name] = monitor
         network = b2.Network(*self.groups.values(), *self.synapses.values(), *monitors.values())
@@ -337,12 +459,13 @@ class Program:
                     last = np.array(self.groups[name].variables[state].get_value())
                     states[name, state] = np.broadcast_to(last, (len(ends), population.n_units))
             for variable in population.slow:
-                slow[name, variable] = [np.array(getattr(self.groups[name], f"{variable}_at_{k}_")[:]) for k in range(self.n_phases - 1)]
+                slow[name, variable] = [
+                    np.array(getattr(self.groups[name], f"{variable}_at_{k}_")[:]) for k in range(self.n_phases - 1)
+                ]
                 slow[name, variable].append(np.array(getattr(self.groups[name], f"{variable}_")[:]))
         weights = {}
         for name, synapses in self.synapses.items():
-            plastic = self.plan.pathways[name].rule is not None
-            names = [f"w_at_{k}_" if plastic else "w_" for k in range(self.n_phases - 1)] + ["w_"]
+            names = [f"w_at_{k}_" if name in self.changing else "w_" for k in range(self.n_phases - 1)] + ["w_"]
             weights[name] = [self._matrix(name, synapses, np.array(getattr(synapses, each)[:])) for each in names]
         return {"states": states, "weights": weights, "slow": slow}
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
-from neurocircuits.declare.protocol import Phase, Protocol, Window
+from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
 from neurocircuits.engines.brian2_dense import DenseProducts, bound_values
-from neurocircuits.engines.brian2_objects import PACE, build_group, owned
+from neurocircuits.engines.brian2_objects import PACE, build_group, multiple, owned
 from neurocircuits.engines.distance import DistanceCheck
-from neurocircuits.engines.values import contribution, dense, fed, received
+from neurocircuits.engines.values import contribution, dense, received
 from neurocircuits.errors import DivergenceError, ValidationError
 from neurocircuits.randomness import Streams
 from neurocircuits.units import import_brian2
@@ -34,7 +34,7 @@ class RuntimeSimulation(Simulation):
         self.network: Any = None
         self._protocol: Protocol | None = None
         self._tick = 0
-        self._schedule: list[tuple[int, int, Window]] = []
+        self._fresh = False
         self.distance = DistanceCheck(self, engine.tolerance)
 
     # -- building -----------------------------------------------------------------------------------------------------------
@@ -47,7 +47,9 @@ class RuntimeSimulation(Simulation):
         protocol, engine = self._protocol, self.engine
         phases = [*(protocol.phases if protocol is not None else ()), *([self.phase] if self.phase is not None else [])]
         overridden = {key for phase in phases for key in phase.parameters}
-        self._paced = any(window.step is not None and window.step != engine.dt for p in phases for window in p.timetable)
+        self._paced = any(
+            window.step is not None and window.step != engine.dt for p in phases for window in p.timetable
+        )
         b2 = import_brian2()
         self._clock = b2.Clock(dt=engine.dt * b2.second, name="neurocircuits_clock*")
         self._target = engine.code_target(protocol)
@@ -57,7 +59,9 @@ class RuntimeSimulation(Simulation):
             for name, population in self.plan.driven.items():
                 shared = [p for p in population.parameters if f"{name}.{p}" in overridden]
                 self._shared[name] = shared
-                group = build_group(b2, population, self._clock, engine.method, engine.dtype, engine.batch, shared, self._paced)
+                group = build_group(
+                    b2, population, self._clock, engine.method, engine.dtype, engine.batch, shared, self._paced
+                )
                 self.groups[name] = group
                 if engine.batch > 1:
                     for slow in population.slow:
@@ -73,11 +77,17 @@ class RuntimeSimulation(Simulation):
             ]
             self.network = b2.Network(*self.groups.values(), *operations)
 
+    def state(self) -> dict[str, Any]:
+        """Return a copy of everything that changes, as arrays by name."""
+        return super().state() | self.distance.state()
+
     def load(self, state: dict[str, Any]) -> None:
         """Put a state back."""
         if self.network is None:
             self._build()
         super().load(state)
+        self.distance.load(state)
+        self._spread()
 
     def begin(self, phase: Phase, resumed: bool = False) -> None:
         """Set parameters, clamps and scaled weights of a phase."""
@@ -87,8 +97,14 @@ class RuntimeSimulation(Simulation):
         for name, shared in self._shared.items():
             for parameter in shared:
                 self.groups[name].variables[parameter].get_value()[...] = self.parameters[name][parameter]
-        if missing := [key for key in phase.parameters if key.split(".")[0] in self._shared and key.split(".")[1] not in self._shared[key.split(".")[0]]]:
-            raise ValidationError(f"Phase({phase.name!r}).parameters: {missing} are not built into the network; call prepare(protocol) first.")
+        if missing := [
+            key
+            for key in phase.parameters
+            if key.split(".")[0] in self._shared and key.split(".")[1] not in self._shared[key.split(".")[0]]
+        ]:
+            raise ValidationError(
+                f"Phase({phase.name!r}).parameters: {missing} are not built into the network; call prepare(protocol) first."
+            )
         self.products.bind()
         self.distance.begin()
 
@@ -103,11 +119,11 @@ class RuntimeSimulation(Simulation):
             return
         with owned(self._target, self.engine.dtype) as b2:
             while not self._paused:
-                before = int(self._clock.variables["timestep"].get_value()[0])
                 self.network.run(_STEPS * self.engine.dt * b2.second, namespace={})
-                done = int(self._clock.variables["timestep"].get_value()[0]) - before
-                if not self._paused and done < _STEPS:
-                    raise KeyboardInterrupt  # newer versions of Brian 2 end a run quietly after Ctrl-C
+                if b2.Network._globally_stopped:
+                    raise KeyboardInterrupt  # Brian 2 turns Ctrl-C into a stop after the present time step
+        if feed.position >= feed.stop:
+            self.distance.judge(next(iter(self._parts.values())).durations, at_end=True)
 
     def _pull(self) -> bool:
         """Take the next presentations into the queue, group by group; False at the end."""
@@ -128,9 +144,13 @@ class RuntimeSimulation(Simulation):
         self._parts = parts
         first = next(iter(parts.values()))
         if len(first.durations) != self.engine.batch:
-            raise ValidationError(f"Brian2: {len(first.durations)} presentations do not fill the batch of {self.engine.batch}.")
+            raise ValidationError(
+                f"Brian2: {len(first.durations)} presentations do not fill the batch of {self.engine.batch}."
+            )
         if first.durations.min() != first.durations.max():
-            raise ValidationError("Brian2: durations in a batch differ. Use batch=1, or presentations of equal durations.")
+            raise ValidationError(
+                "Brian2: durations in a batch differ. Use batch=1, or presentations of equal durations."
+            )
         for name, part in parts.items():
             self.values[name].data["r"][...] = dense(part.values)
         done = self._feed.position - sum(len(next(iter(q.values())).durations) for q in self._queue)
@@ -144,25 +164,34 @@ class RuntimeSimulation(Simulation):
         self._open_window()
 
     def _open_window(self) -> None:
-        window = self._window = self._windows.pop(0)
+        window = self._windows.pop(0)
         self._left, every = self.engine.window_steps(window)
         self._every = every if self.learns() else 0
         self._dt = window.step or self.engine.dt
         self._tick = 0
-        pace = 0.0 if window.hold else self._dt / self.engine.dt
+        pace = self._dt / self.engine.dt
         if self._paced:
             for group in self.groups.values():
                 group.variables[PACE].get_value()[...] = pace
-        elif window.hold:
-            raise ValidationError("Brian2: a window that holds activity must be in the protocol from the start; call prepare(protocol).")
+        elif pace != 1.0:
+            raise ValidationError(
+                "Brian2: time steps of windows are not built into the network; call prepare(protocol) first."
+            )
+        fast = [values.data[state] for values in self.values.values() for state in values.plan.states]
+        self._held = [(buffer, buffer.copy()) for buffer in fast] if window.hold else []
         interval = None if self.phase is None or self.phase.record is None else self.phase.record.interval
-        self._sample = 0 if interval is None else max(1, round(interval / self._dt))
+        self._sample = 0 if interval is None else 1
+        if interval is not None and interval > self._dt:
+            self._sample = multiple(interval, self._dt, "Record.interval", "the time step")
 
     def _before(self) -> None:
         self.products()
 
     def _learn(self) -> None:
         self._tick += 1
+        self._fresh = False
+        for buffer, kept in self._held:
+            buffer[...] = kept
         if self._every and self._tick % self._every == 0:
             self.learner.step(self._every * self._dt, self._scale, self._progress)
             self._spread()
@@ -173,7 +202,9 @@ class RuntimeSimulation(Simulation):
         if self.engine.batch > 1:
             for name, population in self.plan.driven.items():
                 for slow in population.slow:
-                    copies = self.groups[name].variables[slow].get_value().reshape(self.engine.batch, population.n_units)
+                    copies = (
+                        self.groups[name].variables[slow].get_value().reshape(self.engine.batch, population.n_units)
+                    )
                     copies[...] = self.values[name].data[slow]
 
     def _after(self) -> None:
@@ -201,7 +232,8 @@ class RuntimeSimulation(Simulation):
         if self.learns():
             self.learner.presentation_end(self._scale)
         wanted = self.phase is not None and self.phase.record is not None
-        distance = self.distance(n_rows, wanted, next(iter(self._parts.values())).durations)
+        distance = self.distance(n_rows, wanted)
+        self.distance.judge(next(iter(self._parts.values())).durations)
         nothing = np.full(n_rows, np.nan)
         readings = Readings(self._parts, self._read, nothing, nothing, distance, self._within)
         pause = self._observe(readings)
@@ -212,27 +244,26 @@ class RuntimeSimulation(Simulation):
             self.network.stop()
 
     def _read(self, name: str, variable: str) -> np.ndarray:
-        values = self.values[name]
-        if variable in ("excitation", "inhibition") or variable in values.plan.inputs:
-            delivered = {p.name: contribution(p, self.store, self.values[p.pre], self.engine.batch) for p in self.plan.into(name)}
-            if variable in values.plan.inputs:
-                return np.broadcast_to(fed(self.plan, delivered, name, variable), (self.engine.batch, values.plan.n_units))
+        if not self._fresh:
+            self.products()  # so that inputs are those of the present rates
+            self._fresh = True
+        values, n_rows = self.values[name], self.engine.batch
+        if variable in ("excitation", "inhibition"):
+            delivered = {p.name: contribution(p, self.store, self.values[p.pre], n_rows) for p in self.plan.into(name)}
             return received(self.plan, self.values, delivered, name, 1 if variable == "excitation" else -1)
-        return np.broadcast_to(values[variable], (self.engine.batch, values.plan.n_units))
+        return np.broadcast_to(values[variable], (n_rows, values.plan.n_units))
 
     def _snapshot(self) -> Any:
         record = self.phase.record  # type: ignore[union-attr]
         names = record.variables if record is not None else ()
         kept = {
             (population, name): np.array(self._read(population, name))
-            for population, plan in self.plan.driven.items()
+            for population, plan in self.plan.populations.items()
             for name in names
-            if name in (*plan.variables, "excitation", "inhibition")
+            if name in plan.variables or (name in ("excitation", "inhibition") and not plan.is_source)
         }
         return lambda population, name: kept[population, name]
 
 
 def _cut(p: Presentations, rows: slice) -> Presentations:
     return Presentations(p.values[rows], p.durations[rows], p.labels[rows], p.index[rows])
-
-

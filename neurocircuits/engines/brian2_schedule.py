@@ -16,7 +16,7 @@ from neurocircuits.randomness import Streams
 if TYPE_CHECKING:
     from neurocircuits.engines.brian2_engine import Brian2
 
-_LARGEST_PATTERNS = 4 * 2**30  # bytes
+_MOST_BYTES = 4 * 2**30
 
 
 class Schedule:
@@ -41,27 +41,26 @@ class Schedule:
         Distinct patterns of each source.
     which : dict of str to ndarray of int, shape (n_slots,)
         Pattern of each slot.
-    scales : dict of str to ndarray, shape (n_slots,)
-        Scale of each learning rate, 0 where a window is not plastic.
+    tick : int
+        Time steps between moments at which anything may learn.
+    learning : dict of str to ndarray, shape (n_ticks,)
+        For how many seconds, scaled, each learner learns at the end of each tick; mostly 0.
     phase_of : ndarray of int, shape (n_slots + 1,)
         Phase of each slot, and one after the end.
     ends : ndarray of int, shape (n_presentations,)
         Slot after the last of each presentation.
-    learning_steps : int
-        Time steps of a learning step.
 
     Raises
     ------
     UnsupportedError
-        If learning steps differ between phases, or the patterns need too much memory.
+        If patterns and record need too much memory.
     """
 
     def __init__(self, engine: Brian2, plan: Plan, protocol: Protocol, streams: Streams) -> None:
-        dt = engine.dt
+        self.dt = engine.dt
         learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]
         lengths: set[int] = set()
-        learning: set[int] = set()
-        rows: list[tuple[int, float, list[tuple[int, bool]]]] = []
+        rows: list[tuple[int, float, list[tuple[int, int]]]] = []
         distinct: dict[str, dict[bytes, int]] = {name: {} for name in plan.sources}
         kept: dict[str, list[np.ndarray]] = {name: [] for name in plan.sources}
         shown: dict[str, list[int]] = {name: [] for name in plan.sources}
@@ -79,33 +78,24 @@ class Schedule:
                             kept[name].append(np.array(row, dtype=float))
                             size += len(key)
                         shown[name].append(distinct[name][key])
-                if size > _LARGEST_PATTERNS:
-                    raise UnsupportedError(
-                        f"Brian2: the distinct patterns of a standalone program need more than {_LARGEST_PATTERNS / 2**30:g} GiB of memory. Use "
-                        f"device='runtime', which reads stimuli as they are shown."
-                    )
+                if size > _MOST_BYTES:
+                    raise _too_large("distinct patterns")
                 for k, duration in enumerate(durations):
                     windows = []
                     for window in phase.windows(float(duration)):
                         n_steps, every = engine.window_steps(window)
-                        windows.append((n_steps, window.plastic))
+                        windows.append((n_steps, every if learners and not phase.frozen(learners) else 0))
                         lengths.add(n_steps)
-                        if every and learners and not phase.frozen(learners):
-                            learning.add(every)
                     rows.append((number, (position + k + 1) / phase.n_presentations, windows))
                 position += len(durations)
-        if len(learning) > 1:
-            raise UnsupportedError(
-                f"Brian2: learning steps of {sorted(dt * k for k in learning)} s differ between phases or windows. Give one with Brian2(learning_step=...)."
-            )
-        self.learning_steps = learning.pop() if learning else 1
         self.slot = math.gcd(*lengths)
         self.patterns = {name: np.stack(patterns) for name, patterns in kept.items()}
         self._lay_out(rows, shown, protocol, learners)
+        self._check_memory(plan, protocol)
 
     def _lay_out(
         self,
-        rows: list[tuple[int, float, list[tuple[int, bool]]]],
+        rows: list[tuple[int, float, list[tuple[int, int]]]],
         shown: dict[str, list[int]],
         protocol: Protocol,
         learners: list[str],
@@ -118,13 +108,40 @@ class Schedule:
         self.phase_of = np.append(np.repeat(numbers, repeats), len(protocol.phases))
         self.onsets = np.append(0, self.ends[:-1])
         self.which = {name: np.repeat(np.array(order), repeats) for name, order in shown.items()}
-        plastic = np.concatenate([np.full(n // self.slot, float(on)) for _, _, windows in rows for n, on in windows])
-        self.scales = {}
-        for name in learners:
-            scale = np.array([protocol.phases[number].scale(name, progress) for number, progress, _ in rows])
-            self.scales[name] = np.repeat(scale, repeats) * plastic
+        self._lay_out_learning(rows, protocol, learners)
         first = [int(np.flatnonzero(self.phase_of == k)[0]) for k in range(len(protocol.phases))]
         self.phase_starts = np.array(first)
         self.phase_slots = math.gcd(*[int(k) for k in self.phase_starts], self.n_slots)
 
+    def _lay_out_learning(
+        self, rows: list[tuple[int, float, list[tuple[int, int]]]], protocol: Protocol, learners: list[str]
+    ) -> None:
+        """Say when what learns, and for how long, at the coarsest ticks that meet every learning step."""
+        moments: dict[int, list[tuple[int, int]]] = {}
+        start = 0
+        for k, (_, _, windows) in enumerate(rows):
+            for n_steps, every in windows:
+                if every:
+                    moments.setdefault(k, []).extend((end, every) for end in range(start + every, start + n_steps + 1, every))
+                start += n_steps
+        self.tick = math.gcd(*(end for pairs in moments.values() for end, _ in pairs)) or self.n_steps
+        self.learning = {name: np.zeros(self.n_steps // self.tick + 1) for name in learners}
+        for k, pairs in moments.items():
+            number, progress, _ = rows[k]
+            for name in learners:
+                scale = protocol.phases[number].scale(name, progress)
+                for end, every in pairs:
+                    self.learning[name][end // self.tick - 1] = every * self.dt * scale
 
+    def _check_memory(self, plan: Plan, protocol: Protocol) -> None:
+        if any(phase.record is not None for phase in protocol.phases):
+            n_values = sum(population.n_units * len(population.states) for population in plan.driven.values())
+            if 8 * n_values * self.n_slots > _MOST_BYTES:
+                raise _too_large("record")
+
+
+def _too_large(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"Brian2: the {what} of a standalone program would need more than {_MOST_BYTES / 2**30:g} GiB of memory. Use "
+        f"device='runtime', which reads stimuli and keeps records as they are shown."
+    )

@@ -20,11 +20,12 @@ from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.steps import LargestChange
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
+from neurocircuits.engines.brian2_dense import DenseProducts
 from neurocircuits.engines.brian2_objects import owned
 from neurocircuits.engines.brian2_program import Program
 from neurocircuits.engines.brian2_schedule import Schedule
 from neurocircuits.engines.distance import DistanceCheck
-from neurocircuits.engines.values import contribution, dense, fed, received
+from neurocircuits.engines.values import contribution, dense, received
 from neurocircuits.errors import DivergenceError, UnsupportedError, ValidationError
 from neurocircuits.randomness import Streams
 
@@ -48,7 +49,9 @@ def unsupported(engine: Brian2, plan: Plan, protocol: Protocol) -> list[str]:
         if pathway.declaration.normalise is not None:
             reasons.append(f"synapses {name!r} are normalised; use device='runtime'")
         if rule is not None and rule.layer_terms:
-            reasons.append(f"synapses {name!r}: population terms ({', '.join(rule.layer_terms)}) need the whole layer; use device='runtime'")
+            reasons.append(
+                f"synapses {name!r}: population terms ({', '.join(rule.layer_terms)}) need the whole layer; use device='runtime'"
+            )
         if rule is not None and isinstance(rule.step, LargestChange):
             reasons.append(f"synapses {name!r}: LargestChange needs the whole matrix; use device='runtime'")
     for phase in protocol.phases:
@@ -59,16 +62,23 @@ def unsupported(engine: Brian2, plan: Plan, protocol: Protocol) -> list[str]:
 def _phase_reasons(phase: Phase, plan: Plan) -> list[str]:
     reasons = []
     if any(window.hold or window.step is not None for window in phase.timetable):
-        reasons.append(f"phase {phase.name!r} has windows with steps of their own or held activity; use device='runtime'")
+        reasons.append(
+            f"phase {phase.name!r} has windows with steps of their own or held activity; use device='runtime'"
+        )
     record = phase.record
     if record is None:
         return reasons
     if record.interval is not None or record.weights_every is not None:
-        reasons.append(f"phase {phase.name!r} records within presentations or weights within the phase; use device='runtime'")
+        reasons.append(
+            f"phase {phase.name!r} records within presentations or weights within the phase; use device='runtime'"
+        )
     learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]
-    derived = {"excitation", "inhibition"} & set(record.variables)
+    states = {state for population in plan.populations.values() for state in population.states or ("r",)}
+    derived = set(record.variables) - states
     if derived and learners and not phase.frozen(learners):
-        reasons.append(f"phase {phase.name!r} records {', '.join(sorted(derived))} while weights change; use device='runtime'")
+        reasons.append(
+            f"phase {phase.name!r} records {', '.join(sorted(derived))} while weights change; use device='runtime'"
+        )
     return reasons
 
 
@@ -78,10 +88,12 @@ class StandaloneSimulation(Simulation):
     def __init__(self, engine: Brian2, plan: Plan, streams: Streams) -> None:
         super().__init__(plan, streams, engine.dtype)
         self.engine = engine
-        self.distance = DistanceCheck(self, None)
+        self.distance = DistanceCheck(self, engine.tolerance)
+        self.products = DenseProducts(plan, self.store, self.values, 1)
         self._record: dict[str, Any] = {}
         self._row = 0
         self._phase_number = -1
+        self._verdict: DivergenceError | None = None
 
     def prepare(self, protocol: Protocol) -> None:
         """Build the program, run it to its end and read its record.
@@ -91,10 +103,14 @@ class StandaloneSimulation(Simulation):
         UnsupportedError
             If the program cannot be built.
         """
+        self.distance.begin()
         self._schedule = Schedule(self.engine, self.plan, protocol, self.streams)
         n_steps = self._schedule.n_steps
         if n_steps > 1e6:
-            logger.info("standalone program of %d steps: it reports at its end only, and leaves nothing if it is killed", n_steps)
+            logger.info(
+                "standalone program of %d steps: it reports at its end only, and leaves nothing if it is killed",
+                n_steps,
+            )
         temporary = None if self.engine.directory else tempfile.mkdtemp(prefix="neurocircuits-")
         directory = Path(self.engine.directory or temporary or ".")
         try:
@@ -115,9 +131,12 @@ class StandaloneSimulation(Simulation):
     def begin(self, phase: Phase, resumed: bool = False) -> None:
         """Set parameters and clamps of a phase; scaled weights come from the record."""
         if not self._record:
-            raise ValidationError("Brian2(device='cpp_standalone') has no live simulation. Use run(), or device='runtime'.")
+            raise ValidationError(
+                "Brian2(device='cpp_standalone') has no live simulation. Use run(), or device='runtime'."
+            )
         self._phase_number += 1
         super().begin(phase, resumed)
+        self.products.bind()
         self.distance.begin()
 
     def go(self, feed: Feed, observe: Observer) -> None:
@@ -126,21 +145,25 @@ class StandaloneSimulation(Simulation):
         if frozen:
             self._take_weights()
         recording = self.phase is not None and self.phase.record is not None
+        durations = np.zeros(1)
         while (parts := feed.take(1)) is not None:
             for name, part in parts.items():
-                self.values[name].data["r"] = dense(part.values)
+                self.values[name].data["r"][...] = dense(part.values)
             for (name, state), rows in self._record["states"].items():
-                self.values[name].data[state] = rows[self._row][None, :]
+                self.values[name].data[state][...] = rows[self._row]
             self._row += 1
+            self.products.hold()
+            self.products()
             distance = np.full(1, np.nan)
             if frozen and recording:
-                distance = self.distance(1, True, next(iter(parts.values())).durations)
+                distance = self.distance(1, True)
             nothing = np.full(1, np.nan)
             if observe(Readings(parts, self._read, nothing, nothing, distance)):
                 break
+            durations = next(iter(parts.values())).durations
         if feed.position >= feed.stop:
             self._take_weights()
-            self._check_finite()
+            self._check(durations)
 
     def _take_weights(self) -> None:
         for name, snapshots in self._record["weights"].items():
@@ -149,7 +172,12 @@ class StandaloneSimulation(Simulation):
         for (name, slow), snapshots in self._record["slow"].items():
             self.values[name].data[slow] = snapshots[self._phase_number]
 
-    def _check_finite(self) -> None:
+    def _check(self, durations: np.ndarray) -> None:
+        """Judge a phase; what is wrong is said at the end of the last one, so that the record is complete."""
+        try:
+            self.distance.judge(durations, at_end=True)
+        except DivergenceError as error:
+            self._verdict = self._verdict or error
         if self._phase_number < self._last:
             return
         for name, array in self.store.arrays.items():
@@ -164,14 +192,12 @@ class StandaloneSimulation(Simulation):
                 raise DivergenceError(
                     f"Population({name!r}): {state!r} is not finite from presentation {row} on; the record is complete. Use a smaller dt."
                 )
+        if self._verdict is not None:
+            raise self._verdict
 
     def _read(self, name: str, variable: str) -> np.ndarray:
         values = self.values[name]
-        if variable in ("excitation", "inhibition") or variable in values.plan.inputs:
+        if variable in ("excitation", "inhibition"):
             delivered = {p.name: contribution(p, self.store, self.values[p.pre], 1) for p in self.plan.into(name)}
-            if variable in values.plan.inputs:
-                return fed(self.plan, delivered, name, variable)
             return received(self.plan, self.values, delivered, name, 1 if variable == "excitation" else -1)
         return np.broadcast_to(values[variable], (1, values.plan.n_units))
-
-

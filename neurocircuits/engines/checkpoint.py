@@ -57,7 +57,9 @@ class Checkpoint:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if any(self.folder.iterdir()):
-                raise StorageError(f"Checkpoint folder '{self.folder}' is not empty. Resume it, remove it, or name another folder.")
+                raise StorageError(
+                    f"Checkpoint folder '{self.folder}' is not empty. Resume it, remove it, or name another folder."
+                )
             sparse = {key: value for key, value in arrays.items() if hasattr(value, "indptr")}
             plain = {key: np.asarray(value) for key, value in arrays.items() if key not in sparse}
             for key, value in sparse.items():
@@ -69,7 +71,9 @@ class Checkpoint:
         except OSError as error:
             if isinstance(error, StorageError):
                 raise
-            raise StorageError(f"Checkpoint folder '{self.folder}' cannot be written: {error}. Name a folder that you may write to.") from error
+            raise StorageError(
+                f"Checkpoint folder '{self.folder}' cannot be written: {error}. Name a folder that you may write to."
+            ) from error
 
     def declarations(self) -> dict[str, Any]:
         """Return circuit, protocol, engine, seed and settings of a run.
@@ -80,7 +84,9 @@ class Checkpoint:
             If the folder is no checkpoint, or damaged.
         """
         if not (self.folder / "run.json").exists():
-            raise StorageError(f"'{self.folder}' is not a checkpoint folder: it has no run.json. Pass the folder given as checkpoint=.")
+            raise StorageError(
+                f"'{self.folder}' is not a checkpoint folder: it has no run.json. Pass the folder given as checkpoint=."
+            )
         try:
             data = json.loads((self.folder / "run.json").read_text())
             with np.load(self.folder / "arrays.npz") as file:
@@ -110,7 +116,9 @@ class Checkpoint:
                 if old.name != name:
                     old.unlink()
         except OSError as error:
-            raise StorageError(f"Checkpoint '{self.folder}' cannot be written: {error}. Free space, or name another folder.") from error
+            raise StorageError(
+                f"Checkpoint '{self.folder}' cannot be written: {error}. Free space, or name another folder."
+            ) from error
 
     def latest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """Return the state that counts and its cursor, or None before the first.
@@ -148,5 +156,3 @@ def _write(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
-
-

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.engines.settling import Settler
-from neurocircuits.engines.stability import Stability, stability
+from neurocircuits.engines.stability import Stability, grows, stability
 from neurocircuits.engines.values import PopulationValues
 from neurocircuits.errors import DivergenceError
 
 _EVERY = 20  # presentations between checks where nothing is recorded
 _MEAN_OF = 20  # checks that a failure is judged by
+_SOLVED = 1e-6  # residual of a steady state that is good enough to compare with
+_AT_LEAST = 5  # checks that a short phase is judged by at its end
 
 
 class DistanceCheck:
@@ -31,7 +33,9 @@ class DistanceCheck:
         self.simulation, self.tolerance = simulation, tolerance
         plan = simulation.plan
         self.possible = all(
-            plan.populations[name].explicit and (not loop.recurrent or bool(loop.rectified)) for loop in plan.loops for name in loop.populations
+            plan.populations[name].explicit and (not loop.recurrent or bool(loop.rectified))
+            for loop in plan.loops
+            for name in loop.populations
         )
         self._count = 0
         self._recent: list[float] = []
@@ -40,41 +44,69 @@ class DistanceCheck:
 
     def begin(self) -> None:
         """Say that a phase begins: judge it on its own, and warn if the time step is beyond the explicit limit."""
-        self._recent = []
+        self._recent, self._count = [], 0
+        self._check_step()
+
+    def _check_step(self) -> None:
         simulation = self.simulation
-        if self.possible and not self._warned and simulation.engine.method == "euler":
-            found = self._stability()
-            if simulation.engine.dt > found.explicit_limit > 0:
-                self._warned = True
-                warnings.warn(
-                    f"Brian2: dt = {simulation.engine.dt:g} s is beyond the limit of explicit steps, {found.explicit_limit:.3g} s, if all cells are "
-                    f"active (loop gain s = {found.loop_gain:.3g}, ringing at {found.ringing:.3g} Hz). {self.advice()}",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+        if self._warned or not self.possible or simulation.engine.method != "euler":
+            return
+        windows = simulation.phase.timetable if simulation.phase is not None else ()
+        dt = max((w.step or simulation.engine.dt for w in windows if not w.hold), default=simulation.engine.dt)
+        if not grows(simulation.plan, simulation.store, simulation.values, dt):
+            return
+        found = self._stability()
+        if dt > found.explicit_limit > 0:
+            self._warned = True
+            warnings.warn(
+                f"Brian2: dt = {dt:g} s is beyond the limit of explicit steps, {found.explicit_limit:.3g} s, if all cells are "
+                f"active (loop gain s = {found.loop_gain:.3g}, ringing at {found.ringing:.3g} Hz). {self.advice()}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
-    def __call__(self, n_rows: int, recorded: bool, durations: np.ndarray) -> np.ndarray:
-        """Return the distance of each copy, NaN where it was not measured.
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a resumed run needs, as arrays by name."""
+        return {
+            "distance/recent": np.array(self._recent),
+            "distance/count": np.array([self._count]),
+            "distance/largest": np.array([self._largest]),
+        }
 
-        Raises
-        ------
-        DivergenceError
-            If the mean of the last checks is beyond the tolerance.
-        """
+    def load(self, state: dict[str, Any]) -> None:
+        """Put a state back; one of another engine says nothing of distances."""
+        if "distance/count" in state:
+            self._recent = [float(value) for value in state["distance/recent"]]
+            self._count, self._largest = int(state["distance/count"][0]), float(state["distance/largest"][0])
+
+    def __call__(self, n_rows: int, recorded: bool) -> np.ndarray:
+        """Return the distance of each copy, NaN where it was not measured."""
         self._count += 1
+        if self._count >= _EVERY and self._count & (self._count - 1) == 0:
+            self._check_step()  # at 32, 64, 128, ... presentations, as the weights have changed
         due = recorded or (self.tolerance is not None and self._count % _EVERY == 0)
         if not (self.possible and due):
             return np.full(n_rows, np.nan)
         distance = self._measure(n_rows)
-        if self.tolerance is not None:
-            self._recent = [*self._recent, float(distance.mean())][-_MEAN_OF:]
-            if len(self._recent) == _MEAN_OF and np.mean(self._recent) > self.tolerance:
-                raise DivergenceError(
-                    f"Brian2: at the end of presentations of {durations[0]:g} s the rates are {100 * np.mean(self._recent):.3g} % of the largest "
-                    f"away from their steady state (mean of {_MEAN_OF} checks), beyond the tolerance of {100 * self.tolerance:g} %. {self.advice()} "
-                    f"Or allow it with Brian2(tolerance=None)."
-                )
+        if self.tolerance is not None and np.isfinite(distance).any():
+            self._recent = [*self._recent, float(np.nanmean(distance))][-_MEAN_OF:]
         return distance
+
+    def judge(self, durations: np.ndarray, at_end: bool = False) -> None:
+        """Judge the last checks, or at the end of a phase what there is.
+
+        Raises
+        ------
+        DivergenceError
+            If their mean is beyond the tolerance.
+        """
+        mean = float(np.mean(self._recent)) if len(self._recent) >= (_AT_LEAST if at_end else _MEAN_OF) else 0.0
+        if self.tolerance is not None and mean > self.tolerance:
+            raise DivergenceError(
+                f"Brian2: at the end of presentations of {durations[0]:g} s the rates are {100 * mean:.3g} % of the largest "
+                f"away from their steady state (mean of {len(self._recent)} checks), beyond the tolerance of "
+                f"{100 * self.tolerance:g} %. {self.advice()} Or allow it with Brian2(tolerance=None)."
+            )
 
     def _measure(self, n_rows: int) -> np.ndarray:
         simulation = self.simulation
@@ -84,15 +116,15 @@ class DistanceCheck:
             own[name] = PopulationValues(values.plan, values.parameters, dict(values.data))
             own[name].clamp = values.clamp
         settler = Settler(plan, simulation.store, own, solver="active-set")
-        settler.settle(n_rows, 1e-9, warm=True)
+        solution = settler.settle(n_rows, 1e-9, warm=True)
         worst, scale = np.zeros(n_rows), np.zeros(n_rows)
         for name, population in plan.driven.items():
-            for state in population.states:
-                rest = np.asarray(own[name].data[state])
-                worst = np.maximum(worst, np.abs(simulation.values[name].data[state] - rest).max(axis=1))
+            for state in population.states:  # as the others see it: clamped units are where they are held
+                rest = np.asarray(own[name][state])
+                worst = np.maximum(worst, np.abs(simulation.values[name][state] - rest).max(axis=1))
                 scale = np.maximum(scale, np.abs(rest).max(axis=1))
         self._largest = max(self._largest, float(scale.max()))  # blank stimuli have no scale of their own
-        return worst / (self._largest or 1.0)
+        return np.where(solution.residual <= _SOLVED, worst / (self._largest or 1.0), np.nan)
 
     def _stability(self) -> Stability:
         simulation = self.simulation

@@ -53,7 +53,9 @@ class Layer:
             "winner": lambda x: self.ranked(x, 1),
             "total": lambda x: x.sum(axis=1, keepdims=True),
         }
-        return expression.evaluate({name: dense(v) if np.ndim(v := values[name]) else v for name in expression.names}, functions)
+        return expression.evaluate(
+            {name: dense(v) if np.ndim(v := values[name]) else v for name in expression.names}, functions
+        )
 
 
 def _value(expression: Expression | None, values: Mapping[str, Any], raw: str) -> Any:
@@ -86,7 +88,11 @@ class Learner:
     """
 
     def __init__(
-        self, plan: Plan, store: WeightStore, values: dict[str, PopulationValues], parameters: dict[str, dict[str, float]]
+        self,
+        plan: Plan,
+        store: WeightStore,
+        values: dict[str, PopulationValues],
+        parameters: dict[str, dict[str, float]],
     ) -> None:
         self.plan, self.store, self.values, self.parameters = plan, store, values, parameters
         self._onsets: dict[Any, np.ndarray] = {}
@@ -179,7 +185,9 @@ class Learner:
 
         return apply
 
-    def _apply(self, pathway: PathwayPlan, step: Step, weights: np.ndarray, change: np.ndarray, live: np.ndarray | None) -> None:
+    def _apply(
+        self, pathway: PathwayPlan, step: Step, weights: np.ndarray, change: np.ndarray, live: np.ndarray | None
+    ) -> None:
         change += weights if live is None else weights[live]
         low, high = pathway.bounds
         if isinstance(step, Cap):
@@ -268,7 +276,11 @@ class Learner:
         for name in rule.drift.names:
             value = names[name]
             value = dense(value) if hasattr(value, "toarray") else value
-            post = name.endswith("_post") or rule.layer_terms.get(name, ("pre",))[0] == "post" or _over(rule, name) == "pre"
+            post = (
+                name.endswith("_post")
+                or rule.layer_terms.get(name, ("pre",))[0] == "post"
+                or _over(rule, name) == "pre"
+            )
             if name != "w" and np.ndim(value) >= 1:
                 value = np.atleast_2d(value)
                 value = value[:, :, None] if post else value[:, None, :]
@@ -311,7 +323,10 @@ def _over(rule: RulePlan, name: str) -> str:
 
 
 def _rows(values: PopulationValues) -> int:
-    return max((len(v) if not hasattr(v, "toarray") else v.shape[0] for v in values.data.values() if np.ndim(v) == 2), default=1)
+    return max(
+        (len(v) if not hasattr(v, "toarray") else v.shape[0] for v in values.data.values() if np.ndim(v) == 2),
+        default=1,
+    )
 
 
 def _aggregate(aggregate: Aggregate, names: Mapping[str, Any], weights: np.ndarray, mask: np.ndarray | None) -> Any:

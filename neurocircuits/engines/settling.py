@@ -32,7 +32,12 @@ class Settler:
     """
 
     def __init__(
-        self, plan: Plan, store: WeightStore, values: dict[str, PopulationValues], solver: str = "auto", max_iterations: int = 150
+        self,
+        plan: Plan,
+        store: WeightStore,
+        values: dict[str, PopulationValues],
+        solver: str = "auto",
+        max_iterations: int = 150,
     ) -> None:
         self.plan, self.store, self.values = plan, store, values
         self.solver, self.max_iterations = solver, max_iterations
@@ -65,7 +70,9 @@ class Settler:
         return Solution(np.empty((n_rows, 0)), residual, iterations)
 
     def _loop(self, loop: Loop, n_rows: int, tolerance: float, warm: bool) -> Solution:
-        if self.solver == "relaxation" or not all(self.plan.populations[p].fixed_points or not self.plan.populations[p].states for p in loop.populations):
+        if self.solver == "relaxation" or not all(
+            self.plan.populations[p].fixed_points or not self.plan.populations[p].states for p in loop.populations
+        ):
             return self._relax(loop, n_rows, tolerance, warm)
         if not loop.recurrent and all(self.plan.populations[p].explicit for p in loop.populations):
             self.feed(loop.populations, n_rows)
@@ -78,7 +85,9 @@ class Settler:
     def _stiff(self, loop: Loop) -> bool:
         """Whether every response of a loop rises with its drive at present; a gain that learns may pass zero."""
         responses = ((self.plan.populations[name].response, self.values[name]) for name in loop.populations)
-        return all(response is not None and bool(np.all(response.stiffness(values) > 0)) for response, values in responses)
+        return all(
+            response is not None and bool(np.all(response.stiffness(values) > 0)) for response, values in responses
+        )
 
     def feed(self, populations: tuple[str, ...], n_rows: int) -> None:
         """Set the inputs of populations from what their pathways deliver now."""
@@ -89,7 +98,9 @@ class Settler:
             for pathway in self.plan.into(name):
                 part = contribution(pathway, self.store, self.values[pathway.pre], n_rows)
                 self.delivered[pathway.name] = part
-                data[pathway.input] = data[pathway.input] + part if pathway.applied_sign > 0 else data[pathway.input] - part
+                data[pathway.input] = (
+                    data[pathway.input] + part if pathway.applied_sign > 0 else data[pathway.input] - part
+                )
 
     def _states(self, populations: tuple[str, ...]) -> None:
         for name in populations:
@@ -145,7 +156,13 @@ class Settler:
         inner = [p for p in self.plan.pathways.values() if p.pre in loop.populations and p.post in loop.populations]
         for name in loop.eliminated:  # what the rest of the circuit, or a clamp, makes it send
             stiffness = float(self.plan.populations[name].response.stiffness(self.values[name]))  # type: ignore[union-attr]
-            sent = sum((p.applied_sign * outer[p.name] for p in self.plan.into(name) if p.name in outer), np.zeros((n_rows, 1))) / stiffness
+            sent = (
+                sum(
+                    (p.applied_sign * outer[p.name] for p in self.plan.into(name) if p.name in outer),
+                    np.zeros((n_rows, 1)),
+                )
+                / stiffness
+            )
             sent = np.broadcast_to(sent, (n_rows, self.plan.populations[name].n_units))
             if self.values[name].clamp is not None:
                 mask, held = self.values[name].clamp  # type: ignore[misc]
@@ -188,7 +205,9 @@ class Settler:
         for name, place in places.items():
             self._states((name,))
             if "r" in self.plan.populations[name].states:
-                self.values[name].data["r"] = np.ascontiguousarray(x[:, place])  # as solved: the drive loses digits in a difference
+                self.values[name].data["r"] = np.ascontiguousarray(
+                    x[:, place]
+                )  # as solved: the drive loses digits in a difference
             else:
                 del self.values[name].data["r"]
 
@@ -253,7 +272,12 @@ class Settler:
         residual = np.full(n_rows, np.inf)
         for _ in range(16):
             result = solve_ivp(
-                lambda _, y: self.slopes(loop, layout, y.reshape(x.shape)).ravel(), (0.0, horizon), x.ravel(), method="RK45", rtol=1e-8, atol=1e-10
+                lambda _, y: self.slopes(loop, layout, y.reshape(x.shape)).ravel(),
+                (0.0, horizon),
+                x.ravel(),
+                method="RK45",
+                rtol=1e-8,
+                atol=1e-10,
             )
             evaluations += result.nfev
             if not result.success or not np.isfinite(result.y[:, -1]).all():

@@ -189,7 +189,11 @@ def _solve(block: np.ndarray, b: np.ndarray, symmetric: bool) -> np.ndarray:
 
 
 def anderson(
-    step: Callable[[np.ndarray], np.ndarray], start: np.ndarray, tolerance: float, max_iterations: int = 500, memory: int = 5
+    step: Callable[[np.ndarray], np.ndarray],
+    start: np.ndarray,
+    tolerance: float,
+    max_iterations: int = 500,
+    memory: int = 5,
 ) -> Solution:
     """Solve x = step(x) for every row by Anderson's mixing, damped where it does not help.
 
@@ -239,7 +243,9 @@ def anderson(
             df, dx = np.stack(changes_f, 2), np.stack(changes_x, 2)
             gram = np.einsum("bnm,bnk->bmk", df, df)
             ridge = 1e-10 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(gram.shape[1])
-            mix = np.linalg.solve(gram + ridge + 1e-300 * np.eye(gram.shape[1]), np.einsum("bnm,bn->bm", df, f)[:, :, None])
+            mix = np.linalg.solve(
+                gram + ridge + 1e-300 * np.eye(gram.shape[1]), np.einsum("bnm,bn->bm", df, f)[:, :, None]
+            )
             accelerated = x - ((dx + damping[:, :, None] * df) @ mix)[:, :, 0]
             x = np.where(worse[:, None], last_x + damping * f, accelerated)
     return Solution(x, residual, done)

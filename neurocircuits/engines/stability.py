@@ -7,6 +7,7 @@ For a disynaptic loop with one time constant the eigenvalues of the active cells
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ import numpy as np
 from neurocircuits.compile.plan import Loop, Plan
 from neurocircuits.engines.settling import Settler
 from neurocircuits.engines.values import PopulationValues, WeightStore
+
+_SMALL = 400  # states up to which eigenvalues are cheap
+_PRODUCTS = 100
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,8 @@ def stability(plan: Plan, store: WeightStore, values: dict[str, PopulationValues
         Variables.
     """
     limit, slowest, ringing, gain = math.inf, math.inf, 0.0, 0.0
-    for loop in plan.loops:
-        if not any(plan.populations[name].states for name in loop.populations):
-            continue
-        jacobian = _response_jacobian(plan, store, values, loop)
-        if jacobian is None:
-            jacobian = _numeric_jacobian(plan, store, values, loop)
-        eigenvalues = np.linalg.eigvals(jacobian)
+    for jacobian in jacobians(plan, store, values):
+        eigenvalues = np.linalg.eigvals(jacobian) if np.isfinite(jacobian).all() else np.array([np.inf])
         real, imaginary = eigenvalues.real, np.abs(eigenvalues.imag)
         if (real >= 0).any():
             limit, slowest = 0.0, 0.0
@@ -70,7 +69,54 @@ def stability(plan: Plan, store: WeightStore, values: dict[str, PopulationValues
     return Stability(limit, settling, ringing, gain)
 
 
-def _response_jacobian(plan: Plan, store: WeightStore, values: dict[str, PopulationValues], loop: Loop) -> np.ndarray | None:
+def jacobians(plan: Plan, store: WeightStore, values: dict[str, PopulationValues]) -> Iterator[np.ndarray]:
+    """Yield the Jacobian of the fast variables of each loop, (states, states), with all threshold-linear cells active."""
+    for loop in plan.loops:
+        if any(plan.populations[name].states for name in loop.populations):
+            jacobian = _response_jacobian(plan, store, values, loop)
+            yield _numeric_jacobian(plan, store, values, loop) if jacobian is None else jacobian
+
+
+def grows(plan: Plan, store: WeightStore, values: dict[str, PopulationValues], step: float) -> bool:
+    """Return whether explicit Euler steps may amplify deviations, at the cost of a few products where loops are large.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    store : WeightStore
+        Weights.
+    values : dict of str to PopulationValues
+        Variables.
+    step : float
+        Time step, in seconds.
+    """
+    for jacobian in jacobians(plan, store, values):
+        if not np.isfinite(jacobian).all():
+            continue
+        advance = np.eye(len(jacobian)) + step * jacobian
+        if len(jacobian) <= _SMALL:
+            radius = float(np.abs(np.linalg.eigvals(advance)).max())
+        else:
+            v = np.random.default_rng(0).standard_normal(len(jacobian))
+            for _ in range(_PRODUCTS):  # lets go of transients
+                v = advance @ v
+                v /= np.linalg.norm(v) or 1.0
+            growth = 0.0
+            for _ in range(_PRODUCTS):
+                v = advance @ v
+                norm = float(np.linalg.norm(v))
+                growth += math.log(norm) if norm else -math.inf
+                v /= norm or 1.0
+            radius = math.exp(growth / _PRODUCTS)
+        if radius > 1.0:
+            return True
+    return False
+
+
+def _response_jacobian(
+    plan: Plan, store: WeightStore, values: dict[str, PopulationValues], loop: Loop
+) -> np.ndarray | None:
     """Return the Jacobian with every threshold-linear cell active, or None if the loop is of another kind."""
     places, rates, gains, start = {}, [], [], 0
     for name in loop.populations:
@@ -84,7 +130,10 @@ def _response_jacobian(plan: Plan, store: WeightStore, values: dict[str, Populat
         rates.append(np.broadcast_to(rate, population.n_units))
         gains.append(rates[-1] / stiffness)
     inner = [p for p in plan.pathways.values() if p.pre in places and p.post in places]
-    if any(p.input != "drive" or len(p.terms) != 1 or p.terms[0].pre is None or p.terms[0].pre.text != "r_pre" for p in inner):
+    if any(
+        p.input != "drive" or len(p.terms) != 1 or p.terms[0].pre is None or p.terms[0].pre.text != "r_pre"
+        for p in inner
+    ):
         return None
     jacobian = -np.diag(np.concatenate(rates))
     for pathway in inner:
@@ -102,7 +151,10 @@ class _Probe:
 
     def slope(self, r: float) -> np.ndarray:
         population = self.values.plan
-        data = dict(self.values.data) | {"r": np.full((1, population.n_units), r), "drive": np.zeros((1, population.n_units))}
+        data = dict(self.values.data) | {
+            "r": np.full((1, population.n_units), r),
+            "drive": np.zeros((1, population.n_units)),
+        }
         probe = PopulationValues(population, self.values.parameters, data)
         return np.broadcast_to(population.states["r"](probe), (1, population.n_units))[0]
 
@@ -111,7 +163,9 @@ def _numeric_jacobian(plan: Plan, store: WeightStore, values: dict[str, Populati
     """Return the Jacobian at the present state by differences, all columns in one batch."""
     copies = {}
     for name, own in values.items():
-        data = {key: np.array(v[:1]) if np.ndim(v) == 2 and not hasattr(v, "toarray") else v for key, v in own.data.items()}
+        data = {
+            key: np.array(v[:1]) if np.ndim(v) == 2 and not hasattr(v, "toarray") else v for key, v in own.data.items()
+        }
         copies[name] = PopulationValues(own.plan, own.parameters, data)
         copies[name].clamp = own.clamp
     settler = Settler(plan, store, copies)

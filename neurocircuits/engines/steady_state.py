@@ -126,16 +126,28 @@ class SteadyStateSimulation(Simulation):
             for k in range(self.engine.substeps if plastic else 1):
                 if not (window.hold and settled):
                     if window.step is not None and self.engine.solver == "relaxation":
-                        self.settler.integrate(n_rows, window.duration / (self.engine.substeps if plastic else 1), window.step)
+                        self.settler.integrate(
+                            n_rows, window.duration / (self.engine.substeps if plastic else 1), window.step
+                        )
                     else:
                         tolerance = self.engine.learning_tolerance if plastic else self.engine.tolerance
                         solution = self.settler.settle(n_rows, tolerance, warm=k > 0)
                         self._check(solution.residual, tolerance, parts)
                         self._check_signs()
-                        residual, iterations = np.maximum(residual, solution.residual), max(iterations, solution.iterations)
+                        residual, iterations = (
+                            np.maximum(residual, solution.residual),
+                            max(iterations, solution.iterations),
+                        )
                     settled = True
                 if plastic:
-                    self._learn(window.duration / self.engine.substeps, window.duration, window.step, window.hold, scale, progress)
+                    self._learn(
+                        window.duration / self.engine.substeps,
+                        window.duration,
+                        window.step,
+                        window.hold,
+                        scale,
+                        progress,
+                    )
         if learning:
             self.learner.presentation_end(scale)
         return Readings(parts, self._read, residual, np.full(n_rows, iterations), np.full(n_rows, np.nan))

@@ -56,7 +56,9 @@ class WeightStore:
         except ValidationError as error:
             raise ValidationError(f"{owner}: {error}") from None
         if not np.isfinite(values).all():
-            raise ValidationError(f"{owner}: {first_illegal(values, np.isfinite(values))} initial weights are not finite. Give numbers.")
+            raise ValidationError(
+                f"{owner}: {first_illegal(values, np.isfinite(values))} initial weights are not finite. Give numbers."
+            )
         pre = self.plan.populations[pathway.pre].declaration
         if not self.plan.circuit.unconstrained and (values < 0).any():
             raise ValidationError(
@@ -66,7 +68,9 @@ class WeightStore:
         low, high = pathway.bounds
         allowed = (values >= low) & (values <= high)
         if not allowed.all():
-            raise ValidationError(f"{owner}: {first_illegal(values, allowed)} initial weights are outside the bounds [{low:g}, {high:g}].")
+            raise ValidationError(
+                f"{owner}: {first_illegal(values, allowed)} initial weights are outside the bounds [{low:g}, {high:g}]."
+            )
         mask = declaration.connectivity.mask(streams.generator("connectivity", pathway.name), shape)
         if mask is not None:
             self.masks[pathway.name] = mask
@@ -95,7 +99,9 @@ class WeightStore:
         key = (pathway.name, term)
         if key not in self._transmitted:
             magnitude, mask = self.magnitude(pathway), self.exists(pathway)
-            sent = np.array(np.broadcast_to(weight({"w": magnitude}) if weight else 1.0, magnitude.shape), magnitude.dtype)
+            sent = np.array(
+                np.broadcast_to(weight({"w": magnitude}) if weight else 1.0, magnitude.shape), magnitude.dtype
+            )
             if not self.plan.circuit.unconstrained and (sent < 0).any():
                 raise ValidationError(
                     f"Synapses({pathway.name!r}).transmits: {pathway.declaration.transmits!r} is negative for {first_illegal(sent, sent >= 0)} "

@@ -74,7 +74,12 @@ def _population_attributes(population: Any) -> dict[str, int]:
 
 
 def _pathway_attributes(pathway: Any) -> dict[str, Any]:
-    attributes = {"pre": pathway.pre, "post": pathway.post, "sign": pathway.sign, "plastic": int(pathway.rule is not None)}
+    attributes = {
+        "pre": pathway.pre,
+        "post": pathway.post,
+        "sign": pathway.sign,
+        "plastic": int(pathway.rule is not None),
+    }
     return attributes | ({"tied_to": pathway.owner} if pathway.transposed else {})
 
 
@@ -89,9 +94,15 @@ def _datasets(collector: Collector, rows: dict[str, np.ndarray]) -> dict[str, An
     for group, variables in groups.items():
         kind, _, name = group.partition("/")
         if kind == "populations":
-            datasets[f"/{group}"] = _dataset(collector, variables, ("time", "unit"), _population_attributes(plan.populations[name]))
+            datasets[f"/{group}"] = _dataset(
+                collector, variables, ("time", "unit"), _population_attributes(plan.populations[name])
+            )
+            if name in collector.units:
+                datasets[f"/{group}"] = datasets[f"/{group}"].assign_coords(unit=list(collector.units[name]))
         elif kind == "synapses":
-            datasets[f"/{group}"] = _dataset(collector, variables, ("time", "post", "pre"), _pathway_attributes(plan.pathways[name]))
+            datasets[f"/{group}"] = _dataset(
+                collector, variables, ("time", "post", "pre"), _pathway_attributes(plan.pathways[name])
+            )
         elif kind == "stimuli":
             datasets[f"/{group}"] = _dataset(collector, variables, ("presentation",), {})
         else:
@@ -99,7 +110,9 @@ def _datasets(collector: Collector, rows: dict[str, np.ndarray]) -> dict[str, An
     return datasets
 
 
-def _dataset(collector: Collector, rows: dict[str, np.ndarray], dims: tuple[str, ...], attributes: dict[str, Any]) -> Any:
+def _dataset(
+    collector: Collector, rows: dict[str, np.ndarray], dims: tuple[str, ...], attributes: dict[str, Any]
+) -> Any:
     import xarray as xr
 
     names = np.array(collector.phases)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
-from neurocircuits.declare.protocol import Phase
-from neurocircuits.errors import ValidationError, listed
+from neurocircuits.declare.protocol import Phase, Protocol, Record
+from neurocircuits.errors import StorageError, ValidationError, listed
+from neurocircuits.randomness import Streams
 
 _SPOOL_BYTES = 32 * 2**20
 
@@ -33,6 +35,9 @@ class Collector:
         self.n_parts = 0
         self.summaries: list[dict[str, float]] = []
         self.phases: list[str] = ["initial"]
+        self.units: dict[str, tuple[int, ...]] = {}
+        self._label_type: Any = np.dtype(np.int8)
+        self._within = False
         self._rows: dict[str, list[np.ndarray]] = {}
         self._bytes = 0
 
@@ -41,7 +46,9 @@ class Collector:
     def begin(self, phase: Phase) -> None:
         """Say that a phase begins."""
         self.phases.append(phase.name)
-        self.summaries.append({"residual_worst": 0.0, "iterations": 0.0, "distance_worst": float("nan"), "n_presentations": 0.0})
+        self.summaries.append(
+            {"residual_worst": 0.0, "iterations": 0.0, "distance_worst": float("nan"), "n_presentations": 0.0}
+        )
 
     def wanted(self, phase: Phase, population: str) -> list[str]:
         """Return the variables that a phase records of a population.
@@ -59,24 +66,44 @@ class Collector:
             return []
         return [n for n in record.variables if n in self._recordable(population)]
 
-    def check(self, phase: Phase) -> None:
-        """Refuse to record what no population has.
+    def prepare(self, protocol: Protocol) -> Protocol:
+        """Return a protocol whose phases record the same variables and units of a population, so that rows fit together.
 
         Raises
         ------
         ValidationError
-            If a name exists in no recorded population.
+            If a phase records what no population has.
         """
-        if phase.record is None:
-            return
-        chosen = phase.record.populations or tuple(self.plan.driven)
-        known = {name for population in chosen for name in self._recordable(population)}
-        for name in phase.record.variables:
-            if name not in known:
-                raise ValidationError(f"Phase({phase.name!r}).record: {listed(chosen)} have no variable {name!r}. Known: {listed(sorted(known))}.")
-        for unit in phase.record.units or ():
+        phases = list(protocol.phases)
+        records = {k: phase.record for k, phase in enumerate(phases) if phase.record is not None}
+        chosen = {k: self._check(phases[k].name, record) for k, record in records.items()}
+        for k, record in records.items():
+            alike = [records[j] for j in records if chosen[j] & chosen[k]]
+            names = tuple(dict.fromkeys(name for other in alike for name in other.variables))
+            some = {unit for other in alike for unit in other.units or ()}
+            units = None if any(other.units is None for other in alike) else tuple(sorted(some))
+            phases[k] = replace(phases[k], record=replace(record, variables=names, units=units))
+            self.units.update(dict.fromkeys(chosen[k], units) if units is not None else {})
+            first = next(iter(phases[k].batch(0, 1, Streams(0)).values()))
+            self._label_type = np.result_type(self._label_type, first.labels.dtype)
+        self._within = any(record.interval is not None for record in records.values())
+        return replace(protocol, phases=phases)
+
+    def _check(self, name: str, record: Record) -> set[str]:
+        """Return the populations that a phase records, and refuse to record what none of them has."""
+        chosen = record.populations or tuple(self.plan.driven)
+        known = {variable for population in chosen for variable in self._recordable(population)}
+        for variable in record.variables:
+            if variable not in known:
+                raise ValidationError(
+                    f"Phase({name!r}).record: {listed(chosen)} have no variable {variable!r}. Known: {listed(sorted(known))}."
+                )
+        for unit in record.units or ():
             if not 0 <= unit < min(self.plan.populations[p].n_units for p in chosen):
-                raise ValidationError(f"Phase({phase.name!r}).record: unit {unit} does not exist in every one of {listed(chosen)}.")
+                raise ValidationError(
+                    f"Phase({name!r}).record: unit {unit} does not exist in every one of {listed(chosen)}."
+                )
+        return set(chosen)
 
     def _recordable(self, population: str) -> tuple[str, ...]:
         plan = self.plan.populations[population]
@@ -114,7 +141,9 @@ class Collector:
             return
         durations = next(iter(readings.presentations.values())).durations
         slots = np.arange(n) // group  # presentations of one slot share their time
-        onsets = t_start + np.concatenate([[0.0], np.cumsum(durations[np.searchsorted(slots, np.arange(slots[-1] + 1))])])
+        onsets = t_start + np.concatenate(
+            [[0.0], np.cumsum(durations[np.searchsorted(slots, np.arange(slots[-1] + 1))])]
+        )
         number = len(self.phases) - 1
         for name, part in readings.presentations.items():
             self._put(f"stimuli/{name}/onset", onsets[slots[chosen]])
@@ -122,7 +151,7 @@ class Collector:
             self._put(f"stimuli/{name}/label", np.asarray(part.labels)[chosen])
             self._put(f"stimuli/{name}/index", part.index[chosen])
             self._put(f"stimuli/{name}/presentation", first + start + chosen)
-        labels = np.asarray(next(iter(readings.presentations.values())).labels)
+        labels = np.asarray(next(iter(readings.presentations.values())).labels).astype(self._label_type)
         samples = [(since, read) for since, read in readings.within]
         for since, read in samples or [(None, readings.read)]:
             rows = chosen if since is None or n > 1 else np.array([0])
@@ -133,17 +162,25 @@ class Collector:
                 "presentation": first + start + rows,
                 "label": labels[rows],
             }
-            if samples:
-                coordinates["time_in_presentation"] = np.full(len(rows), since)
+            if samples or self._within:
+                coordinates["time_in_presentation"] = np.full(len(rows), np.nan if since is None else since)
             for population in self.plan.populations:
                 if names := self.wanted(phase, population):
-                    units = list(range(self.plan.populations[population].n_units)) if record.units is None else list(record.units)
+                    units = (
+                        list(range(self.plan.populations[population].n_units))
+                        if record.units is None
+                        else list(record.units)
+                    )
                     for key, value in coordinates.items():
                         self._put(f"populations/{population}/{key}", value)
                     for name in names:
                         self._put(f"populations/{population}/{name}", np.array(read(population, name)[rows][:, units]))
         times = onsets[slots[chosen] + 1]
-        for key, value in {"time": times, "phase": np.full(len(chosen), number, dtype=np.int16), "presentation": first + start + chosen}.items():
+        for key, value in {
+            "time": times,
+            "phase": np.full(len(chosen), number, dtype=np.int16),
+            "presentation": first + start + chosen,
+        }.items():
             self._put(f"diagnostics//{key}", value)
         for what in ("residual", "iterations", "distance"):
             self._put(f"diagnostics//{what}", getattr(readings, what)[chosen].astype(float))
@@ -177,10 +214,15 @@ class Collector:
         """Write what is in memory as a part of its own."""
         if self.folder is None or not self._rows:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {key.replace("/", "|"): np.concatenate(rows) for key, rows in self._rows.items()}
-        with open(self.folder / f"part-{self.n_parts:06d}.npz", "wb") as file:
-            np.savez(file, **arrays)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(self.folder / f"part-{self.n_parts:06d}.npz", "wb") as file:
+                np.savez(file, **arrays)
+        except OSError as error:
+            raise StorageError(
+                f"'{self.folder}' cannot be written: {error}. Free space, or name another place."
+            ) from error
         self.n_parts += 1
         self._rows, self._bytes = {}, 0
 
@@ -210,5 +252,3 @@ def attributes_of(plan: Plan, violations: int, wall_time: float, complete: bool)
         "unconstrained": int(plan.circuit.unconstrained),
         "complete": int(complete),
     }
-
-

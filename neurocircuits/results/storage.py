@@ -109,7 +109,7 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str], overwrite: bool 
         If the destination exists or cannot be written, or if the tree cannot be stored.
     """
     path = Path(path)
-    _check_destination(path, overwrite)
+    check_destination(path, overwrite)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     folder = partial.with_name(partial.name + ".folder") if _is_zip(path) else partial
     try:
@@ -131,7 +131,9 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str], overwrite: bool 
     return path
 
 
-def write_parts(frame: dict[str, xr.Dataset], parts: Iterable[dict[str, xr.Dataset]], path: str | os.PathLike[str]) -> Path:
+def write_parts(
+    frame: dict[str, xr.Dataset], parts: Iterable[dict[str, xr.Dataset]], path: str | os.PathLike[str]
+) -> Path:
     """Store a tree that does not fit into memory: a frame of groups, then parts that are appended along their first dimension.
 
     Parameters
@@ -156,7 +158,7 @@ def write_parts(frame: dict[str, xr.Dataset], parts: Iterable[dict[str, xr.Datas
     import xarray as xr
 
     path = Path(path)
-    _check_destination(path, overwrite=True)
+    check_destination(path, overwrite=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -252,7 +254,21 @@ def _is_store(path: Path) -> bool:
         return any(name in archive.NameToInfo for name in _ROOT_FILES)
 
 
-def _check_destination(path: Path, overwrite: bool) -> None:
+def check_destination(path: Path, overwrite: bool) -> None:
+    """Refuse a destination that `save` would refuse.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Destination.
+    overwrite : bool
+        As for `save`.
+
+    Raises
+    ------
+    StorageError
+        If it names another format, or something is there that is not replaced.
+    """
     if path.suffix.lower() in _OTHER_FORMATS:
         raise StorageError(
             f"'{path}': results are stored as Zarr. Name a folder, such as '{path.stem}.zarr', or '{path.stem}.zip'."

@@ -13,6 +13,7 @@ from neurocircuits.errors import ValidationError
 from tests.analysis.conftest import make_tree
 
 RANDOM = np.random.default_rng(5)
+MAGNITUDES = st.just(0.0) | st.floats(1e-3, 1e3)
 
 
 def test_closed_form_of_the_disynaptic_circuit() -> None:
@@ -70,7 +71,7 @@ def test_slowly_decaying_cells_of_continuous_time_do_not_count_either() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 1e3)), min_size=3, max_size=20),
+    st.lists(st.tuples(MAGNITUDES, MAGNITUDES), min_size=3, max_size=20),
     st.floats(1e-3, 1e3),
 )
 def test_invariances(pairs: list[tuple[float, float]], scale: float) -> None:

@@ -63,7 +63,9 @@ def test_ringing_of_one_mode_is_exact(frequency: float) -> None:
     times = 0.001 * np.arange(1, 80)
     decay = 0.02
     phases = np.array([0.3, 1.0, 2.0])
-    rates = 5 + np.exp(-times / decay)[:, None] * np.cos(2 * np.pi * frequency * times[:, None] + phases)
+    rates = np.array([5.0, 0.5, 40.0]) + np.exp(-times / decay)[:, None] * np.cos(
+        2 * np.pi * frequency * times[:, None] + phases
+    )
     result = ringing(recorded(times, rates, 2 * rates))
     np.testing.assert_allclose(result["frequency"], frequency, atol=1e-3)
     np.testing.assert_allclose(result["decay_time"], decay, rtol=1e-4)

@@ -48,12 +48,14 @@ def test_phases_are_never_mixed_by_default() -> None:
 
 def test_recordings_at_intervals_are_reduced_to_the_last_sample() -> None:
     tree = make_tree(
-        r=[[1.0], [10.0], [2.0], [20.0], [7.0]], presentation=[1, 2, 1, 2, 0], within=[0.1, 0.1, 0.2, 0.2, np.nan]
+        r=[[1.0], [7.0], [10.0], [2.0], [20.0], [6.0]],
+        presentation=[1, 0, 2, 1, 2, 0],
+        within=[0.1, np.nan, 0.1, 0.2, 0.2, 0.2],
     )
     data = samples(tree, "E")
     assert data["presentation"].values.tolist() == [0, 1, 2]
     assert data["r"].values.ravel().tolist() == [7, 2, 20]
-    assert samples(tree, "E", ends=False).sizes["time"] == 5
+    assert samples(tree, "E", ends=False).sizes["time"] == 6
 
 
 def test_weights_are_those_at_the_end_of_the_phase() -> None:
