@@ -17,7 +17,7 @@ from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.serialise import to_json
 from neurocircuits.engines.base import Engine, Feed, Readings, check_supported, engines
 from neurocircuits.engines.checkpoint import Checkpoint
-from neurocircuits.errors import DivergenceError, InterruptedRun, NeurocircuitsError, StorageError, ValidationError
+from neurocircuits.errors import DivergenceError, InterruptedRun, NeurocircuitsError, StorageError, UnsupportedError, ValidationError
 from neurocircuits.progress import Progress
 from neurocircuits.randomness import Streams
 from neurocircuits.results.assemble import assemble, stream
@@ -94,6 +94,9 @@ def run(
         if not isinstance(value, kind):
             hint = f" Call it: {value.__name__}()." if isinstance(value, type) and issubclass(value, kind) else ""
             raise ValidationError(f"run: {what} is {value!r}, not a {kind.__name__}.{hint}")
+    live = [what for what, value in (("checkpoint", checkpoint), ("watch", watch)) if value is not None]
+    if live and engine.not_live:
+        raise UnsupportedError(f"run: {' and '.join(live)} need a live simulation, but {engine.not_live}.")
     job = _Run(circuit, protocol, engine, seed, progress, checkpoint_every, store, watch, watch_every)
     if checkpoint is not None:
         job.checkpoint = Checkpoint(checkpoint)

@@ -19,13 +19,14 @@ def protocol(
     shuffle: bool = True,
     probe_values: Any = None,
     weights_every: int | None = None,
+    scale: float = 1.0,
 ) -> Protocol:
     """Return a protocol that learns and probes.
 
     Parameters
     ----------
     values : array_like, shape (n_images, n_pixels)
-        Images as rates, scaled so that the mean of |u|^2 is 1.
+        Images as rates; scaled so that the mean of |u|^2 is 1.
     labels : array_like, shape (n_images,), optional
         Labels.
     n_learn : int
@@ -40,8 +41,10 @@ def protocol(
         Other images to probe with; the first of ``values`` unless given.
     weights_every : int, optional
         Snapshots of weights each so many presentations.
+    scale : float
+        A constant that multiplies all values, so that images can stay bytes in memory.
     """
-    images: Stimulus = Patterns(values, labels=labels, duration=duration)
+    images: Stimulus = Patterns(values, labels=labels, duration=duration, scale=scale)
     n_images = images.n_presentations
     shown = images.shuffled() if shuffle else images
     record = None if weights_every is None else Record(weights_every=weights_every)
@@ -50,11 +53,9 @@ def protocol(
         phases.append(Phase("learn", {"S": shown}, epochs=epochs, record=record))
     if rest := n_learn % n_images:
         phases.append(Phase("learn_rest" if epochs else "learn", {"S": shown.take(rest)}, record=record))
-    probe = Patterns(
-        values[:n_probe] if probe_values is None else np.asarray(probe_values)[:n_probe], duration=duration
-    )
-    if labels is not None and probe_values is None:
-        probe = Patterns(values[:n_probe], labels=np.asarray(labels)[:n_probe], duration=duration)
+    shown_last = values if probe_values is None else np.asarray(probe_values)
+    known = None if labels is None or probe_values is not None else np.asarray(labels)[:n_probe]
+    probe = Patterns(shown_last[:n_probe], labels=known, duration=duration, scale=scale)
     recorded = Record("r", "excitation", "inhibition")
     phases.append(Phase("probe", {"S": probe}, plasticity=False, record=recorded))
     return Protocol(phases, name="features")

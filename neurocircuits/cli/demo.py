@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurocircuits.cli.reports import table
+from neurocircuits.errors import StorageError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,10 +56,19 @@ def run_demo(out: Path, say: Callable[[str], Any] = print, n_images: int = N_IMA
     -------
     dict of str to xarray.DataTree
         The results: ``steady-state``, ``brian2`` and ``untrained``.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be made or written; nothing has run in the first case.
     """
     from neurocircuits import Brian2, SteadyState, datasets, run, save
     from neurocircuits.models import seung2018
 
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"The folder '{out}' cannot be made: {error}. Name another one.") from error
     data, _ = datasets.digits().unit_power()
     circuit = seung2018.circuit(**CIRCUIT)
     protocol = learn_and_probe(data[:n_images], n_epochs)
@@ -74,7 +84,6 @@ def run_demo(out: Path, say: Callable[[str], Any] = print, n_images: int = N_IMA
 
     say(f"\nThe two engines agree, from the same seed:\n{comparison_table(trees['steady-state'], trees['brian2'])}")
     say(f"\nBalance and decorrelation; the untrained circuit has the same gain:\n{measures_table(trees)}")
-    out.mkdir(parents=True, exist_ok=True)
     for name, tree in trees.items():
         save(tree, out / f"{name}.zarr", overwrite=True)
     pictures = draw_all(circuit, trees, out)
@@ -135,7 +144,6 @@ def _measures(tree: xr.DataTree) -> dict[str, str]:
     balance = analysis.ei_balance(tree)
     cosines = analysis.decorrelation(tree, p=CIRCUIT["p"], q=CIRCUIT["q"])
     rates = tree["/populations/E"].ds["r"].values
-    pairs = analysis.duplicate_pairs(analysis.receptive_fields(tree).values.reshape(rates.shape[1], -1))
     return {
         "inhibition on excitation, slope": f"{float(balance['slope']):.3f}",
         "inhibition and excitation, correlation": f"{float(balance['correlation']):.3f}",
@@ -143,7 +151,7 @@ def _measures(tree: xr.DataTree) -> dict[str, str]:
         "largest cosine": f"{float(cosines['largest_cosine']):.3f}",
         "silent cells": f"{int(cosines['silent'].sum())} of {rates.shape[1]}",
         "median power (target 1)": f"{float(np.median((rates**2).mean(axis=0))):.2f}",
-        "pairs of features alike (cosine > 0.9)": str(int(pairs[0])),
+        "pairs of features alike (cosine > 0.9)": str(int(analysis.duplicate_features(tree)["n_pairs"])),
     }
 
 

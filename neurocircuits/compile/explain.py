@@ -26,8 +26,6 @@ def explain(plan: Plan, latex: bool = False) -> str:
         elif loop.rectified:
             gone = f", {' and '.join(loop.eliminated)} eliminated" if loop.eliminated else ""
             how = f"threshold-linear problem in {' and '.join(loop.rectified)}{gone}: projected gradient, then active sets"
-        elif all(plan.populations[p].fixed_points for p in loop.populations):
-            how = "fixed-point iteration"
         else:
             how = "relaxation of the equations"
         lines.append(f"  {who}: {how}")

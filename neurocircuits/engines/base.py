@@ -249,6 +249,11 @@ class Engine(ABC):
         """Presentations that learn together and share a time."""
         return 1
 
+    @property
+    def not_live(self) -> str:
+        """Why simulations cannot be watched, saved and resumed on their way; empty if they can."""
+        return ""
+
 
 def engines() -> dict[str, Any]:
     """Return the engine classes that are installed, by name (entry points ``neurocircuits.engines``)."""

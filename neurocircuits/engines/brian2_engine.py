@@ -92,6 +92,13 @@ class Brian2(Engine):
         """Presentations that learn together and share a time."""
         return self.batch
 
+    @property
+    def not_live(self) -> str:
+        """Why simulations cannot be watched, saved and resumed on their way; empty if they can."""
+        if self.device == "runtime":
+            return ""
+        return "a standalone program is built, run to its end and then read. Use Brian2(device='runtime')"
+
     def unsupported(self, plan: Plan, protocol: Protocol) -> list[str]:
         """Return every reason why this engine cannot run a protocol on a plan."""
         reasons = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -50,14 +51,14 @@ def owned(target: str, dtype: str = "float64", device: str = "runtime", director
     """
     b2 = import_brian2()
     from brian2.core.network import Network
-    from brian2.devices import device as devices
     from brian2.utils.logger import BrianLogger
 
+    devices: Any = importlib.import_module("brian2.devices.device")  # the name in the package is the present device
     kept = {key: b2.prefs[key] for key in _PREFERENCES}
     filters, running = list(BrianLogger.console_handler.filters), Network._globally_running
     before, earlier = devices.get_device(), list(devices.previous_devices)
-    default_clock = before.defaultclock
-    default_dt = None if default_clock is None else float(default_clock.dt_)
+    clocks = [each.defaultclock for each in devices.all_devices.values() if each.defaultclock is not None]
+    steps = [float(clock.dt_) for clock in clocks]
     if device != "runtime" and before is devices.all_devices[device]:
         raise UnsupportedError(
             f"Brian2: this process has set Brian 2's device {device!r} itself, and what it built there would be lost. Call "
@@ -91,8 +92,9 @@ def owned(target: str, dtype: str = "float64", device: str = "runtime", director
             devices.get_device().reinit()
             devices.reset_device(before)
             devices.previous_devices[:] = earlier
-        if default_dt is not None and float(before.defaultclock.dt_) != default_dt:
-            before.defaultclock.dt = default_dt * b2.second
+        for clock, step in zip(clocks, steps, strict=True):
+            if float(clock.dt_) != step:
+                clock.dt = step * b2.second
 
 
 def quantity_of(value: float, dimension: Dimension) -> Any:

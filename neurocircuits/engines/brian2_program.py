@@ -57,8 +57,8 @@ class Program:
         )
         self.clock = b2.Clock(dt=engine.dt * b2.second, name="clock_fast")
         self.functions = {function.name: function for function in plan.circuit.functions}
-        self.slot_dt = schedule.slot * engine.dt
-        self.phase_dt = schedule.phase_slots * self.slot_dt
+        self.slot_dt = float(f"{schedule.slot * engine.dt:.12g}")  # a decimal, as Brian 2 compares grids
+        self.phase_dt = float(f"{schedule.phase_slots * self.slot_dt:.12g}")
         self.n_phases = len(protocol.phases)
         self.overridden = {key for phase in protocol.phases for key in phase.parameters}
         self.clamped = {i.population for phase in protocol.phases for i in phase.interventions if isinstance(i, Clamp)}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Container
 
 import numpy as np
 
 from neurocircuits.compile.plan import Loop, Plan
 from neurocircuits.engines.solvers import Solution, ThresholdLinearSolver, anderson
+from neurocircuits.engines.threshold_linear import ThresholdLinearLoop
 from neurocircuits.engines.values import PopulationValues, WeightStore, contribution
 from neurocircuits.errors import DivergenceError
 
 Parts = dict[str, np.ndarray]
+_MOST_EVALUATIONS = 100_000  # of the right-hand sides, before a circuit counts as one that does not come to rest
+_STIFF_SIZE = 400  # values up to which a method for stiff equations, with its Jacobian, is the faster one
 
 
 class Settler:
@@ -43,6 +46,8 @@ class Settler:
         self.solver, self.max_iterations = solver, max_iterations
         self.delivered: Parts = {}
         self._threshold_linear = ThresholdLinearSolver(1e-6, max_iterations)
+        self._problems: dict[tuple[str, ...], ThresholdLinearLoop] = {}
+        self._into = {name: plan.into(name) for name in plan.driven}
 
     def settle(self, n_rows: int, tolerance: float, warm: bool = False) -> Solution:
         """Settle all populations on the present source values.
@@ -70,9 +75,7 @@ class Settler:
         return Solution(np.empty((n_rows, 0)), residual, iterations)
 
     def _loop(self, loop: Loop, n_rows: int, tolerance: float, warm: bool) -> Solution:
-        if self.solver == "relaxation" or not all(
-            self.plan.populations[p].fixed_points or not self.plan.populations[p].states for p in loop.populations
-        ):
+        if self.solver == "relaxation":
             return self._relax(loop, n_rows, tolerance, warm)
         if not loop.recurrent and all(self.plan.populations[p].explicit for p in loop.populations):
             self.feed(loop.populations, n_rows)
@@ -80,7 +83,10 @@ class Settler:
             return Solution(np.empty((n_rows, 0)), np.zeros(n_rows), 1)
         if loop.rectified and self.solver in ("auto", "active-set") and self._stiff(loop):
             return self._solve_threshold_linear(loop, n_rows, tolerance, warm)
-        return self._iterate(loop, n_rows, tolerance, warm)
+        solved = all(p.fixed_points or not p.states for p in map(self.plan.populations.__getitem__, loop.populations))
+        if self.solver == "iteration" and solved:
+            return self._iterate(loop, n_rows, tolerance, warm)
+        return self._relax(loop, n_rows, tolerance, warm)  # of several fixed points, the one that the dynamics reach
 
     def _stiff(self, loop: Loop) -> bool:
         """Whether every response of a loop rises with its drive at present; a gain that learns may pass zero."""
@@ -89,126 +95,67 @@ class Settler:
             response is not None and bool(np.all(response.stiffness(values) > 0)) for response, values in responses
         )
 
-    def feed(self, populations: tuple[str, ...], n_rows: int) -> None:
-        """Set the inputs of populations from what their pathways deliver now."""
-        for name in populations:
-            data = self.values[name].data
-            for fed in self.plan.populations[name].inputs:
-                data[fed] = np.zeros((n_rows, self.plan.populations[name].n_units))
-            for pathway in self.plan.into(name):
-                part = contribution(pathway, self.store, self.values[pathway.pre], n_rows)
-                self.delivered[pathway.name] = part
-                data[pathway.input] = (
-                    data[pathway.input] + part if pathway.applied_sign > 0 else data[pathway.input] - part
-                )
+    def feed(self, populations: tuple[str, ...], n_rows: int, delivered: Container[str] = ()) -> None:
+        """Set the inputs of populations from what their pathways deliver now.
 
-    def _states(self, populations: tuple[str, ...]) -> None:
+        Parameters
+        ----------
+        populations : tuple of str
+            Names.
+        n_rows : int
+            Presentations in the batch.
+        delivered : container of str
+            Pathways whose delivery is known already.
+        """
+        for name in populations:
+            totals: Parts = {}
+            for pathway in self._into[name]:
+                if pathway.name not in delivered:
+                    part = contribution(pathway, self.store, self.values[pathway.pre], n_rows)
+                    self.delivered[pathway.name] = part
+                part, total = self.delivered[pathway.name], totals.get(pathway.input)
+                if total is None:
+                    totals[pathway.input] = np.array(part, float) if pathway.applied_sign > 0 else -part.astype(float)
+                else:
+                    (np.add if pathway.applied_sign > 0 else np.subtract)(total, part, out=total)
+            for fed in self.plan.populations[name].inputs:
+                total = totals.get(fed)
+                n_units = self.plan.populations[name].n_units
+                self.values[name].data[fed] = np.zeros((n_rows, n_units)) if total is None else total
+
+    def _states(self, populations: tuple[str, ...], but: str = "") -> None:
         for name in populations:
             population, values = self.plan.populations[name], self.values[name]
-            new = {state: expression(values) for state, expression in population.fixed_points.items()}
-            n_rows = len(values.data["drive"])
+            new = {state: value(values) for state, value in population.fixed_points.items() if state != but}
+            shape = (len(values.data["drive"]), population.n_units)
             for state, value in new.items():
-                values.data[state] = np.array(np.broadcast_to(value, (n_rows, population.n_units)))
-
-    # -- threshold-linear loops -------------------------------------------------------------------------------------------
-
-    def lateral(self, loop: Loop) -> tuple[np.ndarray, dict[str, slice]]:
-        """Return L = diag(stiffness) + lateral weights + what eliminated populations mediate, and who is where."""
-        places, start = {}, 0
-        for name in loop.rectified:
-            n_units = self.plan.populations[name].n_units
-            places[name] = slice(start, start + n_units)
-            start += n_units
-        matrix = np.zeros((start, start))
-        for name, place in places.items():
-            response = self.plan.populations[name].response
-            stiffness = response.stiffness(self.values[name])  # type: ignore[union-attr]
-            n_units = self.plan.populations[name].n_units
-            matrix[place, place] += np.diag(np.broadcast_to(stiffness, n_units))
-        inner = [p for p in self.plan.pathways.values() if p.pre in loop.populations and p.post in loop.populations]
-        for pathway in inner:
-            if pathway.pre in places and pathway.post in places:
-                matrix[places[pathway.post], places[pathway.pre]] -= pathway.applied_sign * self._matrix(pathway)
-        for name in loop.eliminated:
-            stiffness = float(self.plan.populations[name].response.stiffness(self.values[name]))  # type: ignore[union-attr]
-            free = self._free(name)
-            for outgoing in (p for p in inner if p.pre == name):
-                for incoming in (p for p in inner if p.post == name):
-                    mediated = self._matrix(outgoing)[:, free] @ self._matrix(incoming)[free] / stiffness
-                    matrix[places[outgoing.post], places[incoming.pre]] -= outgoing.applied_sign * mediated
-        return matrix, places
-
-    def _matrix(self, pathway: Any) -> np.ndarray:
-        return self.store.transmitted(pathway, 0) * float(pathway.terms[0].constant({}))
-
-    def _free(self, name: str) -> np.ndarray:
-        clamp = self.values[name].clamp
-        return np.ones(self.plan.populations[name].n_units, dtype=bool) if clamp is None else ~clamp[0]
+                values.data[state] = np.array(value if np.shape(value) == shape else np.broadcast_to(value, shape))
 
     def _solve_threshold_linear(self, loop: Loop, n_rows: int, tolerance: float, warm: bool) -> Solution:
-        matrix, places = self.lateral(loop)
-        b = np.zeros((n_rows, len(matrix)))
-        outer: Parts = {}
-        for name in (*loop.eliminated, *loop.rectified):
-            for pathway in self.plan.into(name):
-                if pathway.pre not in loop.populations:
-                    outer[pathway.name] = contribution(pathway, self.store, self.values[pathway.pre], n_rows)
-        inner = [p for p in self.plan.pathways.values() if p.pre in loop.populations and p.post in loop.populations]
-        for name in loop.eliminated:  # what the rest of the circuit, or a clamp, makes it send
-            stiffness = float(self.plan.populations[name].response.stiffness(self.values[name]))  # type: ignore[union-attr]
-            sent = (
-                sum(
-                    (p.applied_sign * outer[p.name] for p in self.plan.into(name) if p.name in outer),
-                    np.zeros((n_rows, 1)),
-                )
-                / stiffness
-            )
-            sent = np.broadcast_to(sent, (n_rows, self.plan.populations[name].n_units))
-            if self.values[name].clamp is not None:
-                mask, held = self.values[name].clamp  # type: ignore[misc]
-                sent = np.where(mask, held, sent)
-            for outgoing in (p for p in inner if p.pre == name):
-                b[:, places[outgoing.post]] += outgoing.applied_sign * (sent @ self._matrix(outgoing).T)
-        start = np.zeros_like(b)
-        fixed, held_x = np.zeros(len(matrix), dtype=bool), np.zeros(len(matrix))
-        for name, place in places.items():
-            offset = self.plan.populations[name].response.offset(self.values[name])  # type: ignore[union-attr]
-            b[:, place] += np.broadcast_to(offset, (n_rows, place.stop - place.start))
-            for pathway in self.plan.into(name):
-                if pathway.name in outer:
-                    b[:, place] += pathway.applied_sign * outer[pathway.name]
-            if warm and len(self.values[name]["r"]) == n_rows:
-                start[:, place] = self.values[name]["r"]
-            if self.values[name].clamp is not None:
-                mask, held = self.values[name].clamp  # type: ignore[misc]
-                fixed[place], held_x[place] = mask, np.where(mask, held, 0.0)
+        problem = self._problems.get(loop.populations)
+        if problem is None:
+            problem = self._problems[loop.populations] = ThresholdLinearLoop(self.plan, loop, self.store, self.values)
+        for pathway in problem.outer:
+            pre = self.values[pathway.pre]
+            self.delivered[pathway.name] = contribution(pathway, self.store, pre, n_rows)
         self._threshold_linear.tolerance = tolerance
         self._threshold_linear.max_iterations = 0 if self.solver == "active-set" else self.max_iterations
-        if fixed.any():
-            free = np.flatnonzero(~fixed)
-            solution = self._threshold_linear.solve(matrix[np.ix_(free, free)], (b - held_x @ matrix.T)[:, free])
-            x = np.tile(held_x, (n_rows, 1))
-            x[:, free] = solution.x
-            solution = Solution(x, solution.residual, solution.iterations)
-        else:
-            solution = self._threshold_linear.solve(matrix, b, start if warm else None)
-        self._set(loop, places, solution.x, n_rows)
+        solution = problem.solve(self._threshold_linear, self.delivered, n_rows, warm)
+        self._set(problem, solution.x, n_rows)
         return solution
 
-    def _set(self, loop: Loop, places: dict[str, slice], x: np.ndarray, n_rows: int) -> None:
-        for name, place in places.items():
-            self.values[name].data["r"] = x[:, place]
-        if loop.eliminated:
-            self.feed(loop.eliminated, n_rows)
-            self._states(loop.eliminated)
-        self.feed(loop.rectified, n_rows)
-        for name, place in places.items():
-            self._states((name,))
-            if "r" in self.plan.populations[name].states:
-                self.values[name].data["r"] = np.ascontiguousarray(
-                    x[:, place]
-                )  # as solved: the drive loses digits in a difference
-            else:
+    def _set(self, problem: ThresholdLinearLoop, x: np.ndarray, n_rows: int) -> None:
+        """Set all variables of a loop from the rates of its rectified populations."""
+        known = {pathway.name for pathway in problem.outer}
+        for name, place in problem.places.items():
+            self.values[name].data["r"] = np.ascontiguousarray(x[:, place])
+        if problem.loop.eliminated:
+            self.feed(problem.loop.eliminated, n_rows, known)
+            self._states(problem.loop.eliminated)
+        self.feed(problem.loop.rectified, n_rows, known)
+        for name in problem.places:
+            self._states((name,), but="r")  # as solved: the drive loses digits in a difference
+            if "r" not in self.plan.populations[name].states:
                 del self.values[name].data["r"]
 
     # -- other loops ------------------------------------------------------------------------------------------------------
@@ -260,7 +207,7 @@ class Settler:
         return slopes
 
     def _relax(self, loop: Loop, n_rows: int, tolerance: float, warm: bool) -> Solution:
-        """Integrate the equations until the states would no longer move within the time integrated so far."""
+        """Integrate the equations, over longer and longer times, until the states no longer move."""
         from scipy.integrate import solve_ivp
 
         layout = self._layout(loop)
@@ -270,28 +217,30 @@ class Settler:
         x = self._gather(layout, n_rows, warm)
         horizon, evaluations = 0.01, 0
         residual = np.full(n_rows, np.inf)
-        for _ in range(16):
+        while evaluations < _MOST_EVALUATIONS:
             result = solve_ivp(
-                lambda _, y: self.slopes(loop, layout, y.reshape(x.shape)).ravel(),
+                lambda _, y: self.slopes(loop, layout, y.reshape(n_rows, -1)).ravel(),
                 (0.0, horizon),
                 x.ravel(),
-                method="RK45",
-                rtol=1e-8,
-                atol=1e-10,
+                method="LSODA" if x.size <= _STIFF_SIZE else "RK45",
+                rtol=min(1e-6, 0.01 * tolerance),
+                atol=1e-12,
             )
             evaluations += result.nfev
             if not result.success or not np.isfinite(result.y[:, -1]).all():
                 raise DivergenceError(
-                    f"Populations {' and '.join(loop.populations)}: the equations diverge while they are relaxed (after {horizon:g} s). "
-                    f"Weaken recurrent excitation, or shorten the presentation and run in continuous time."
+                    f"Populations {' and '.join(loop.populations)}: the equations diverge while they are relaxed (after "
+                    f"{horizon:g} s). Weaken recurrent excitation, or shorten the presentation and run in continuous time."
                 )
+            moved = np.abs(result.y[:, -1].reshape(x.shape) - x).max(axis=1)
             x = result.y[:, -1].reshape(x.shape)
-            slope = self.slopes(loop, layout, x)
             scale = np.abs(x).max(axis=1)
-            residual = np.abs(slope).max(axis=1) * horizon / np.where(scale > 0, scale, 1.0)
+            residual = moved / np.where(scale > 1e-9, scale, 1.0)
             if (residual <= tolerance).all():
                 break
             horizon *= 2.0
+        self._scatter(layout, x)
+        self.feed(loop.populations, n_rows)
         return Solution(x, residual, evaluations)
 
     def integrate(self, n_rows: int, duration: float, step: float) -> None:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dposv
+
+from neurocircuits.engines.pivoting import Mediated, active_set, active_sets
 
 _CHECK_EVERY = 25
 _FEW_ROWS = 4  # so few rows are solved exactly at once, which costs less than gradient steps
 _EXACT = 1e-6  # at this tolerance and below every row is solved exactly, so that it does not depend on its batch
 _GUESS = 1e-3  # residual at which active sets are guessed well
+_ASYMMETRY = 1e-9  # relative to the largest weight: what rounding does to products that are symmetric
 
 
 @dataclass
@@ -80,17 +82,35 @@ class ThresholdLinearSolver:
     def __init__(self, tolerance: float, max_iterations: int = 150) -> None:
         self.tolerance, self.max_iterations = tolerance, max_iterations
 
-    def solve(self, matrix: np.ndarray, b: np.ndarray, start: np.ndarray | None = None) -> Solution:
-        """Solve for every row of ``b``, shape (batch, n)."""
+    def solve(
+        self, matrix: np.ndarray, b: np.ndarray, start: np.ndarray | None = None, mediated: Mediated | None = None
+    ) -> Solution:
+        """Solve for every row of ``b``, shape (batch, n).
+
+        Parameters
+        ----------
+        matrix : ndarray, shape (n, n)
+            L.
+        b : ndarray, shape (batch, n)
+            Inputs.
+        start : ndarray, shape (batch, n), optional
+            First guess.
+        mediated : Mediated, optional
+            L as a diagonal and two thin factors, where it has this form: then all rows exchange active units at once.
+        """
         if not b.size:
             return Solution(b.copy(), np.zeros(len(b)), 0)
-        symmetric = np.allclose(matrix, matrix.T, rtol=1e-9, atol=1e-12 * np.abs(matrix).max())
-        x = np.zeros_like(b) if start is None or start.shape != b.shape else np.maximum(start, 0.0)
-        exact, iterations = self.tolerance <= _EXACT, 0
-        if symmetric and len(b) > _FEW_ROWS:
+        exact, many, warm = self.tolerance <= _EXACT, len(b) > _FEW_ROWS, start is not None and start.shape == b.shape
+        x = np.maximum(start, 0.0) if start is not None and warm else np.zeros_like(b)
+        symmetric = bool(np.abs(matrix - matrix.T).max() <= _ASYMMETRY * np.abs(matrix).max())
+        iterations, unsolved, residual = 0, np.arange(len(b)), np.full(len(b), np.inf)
+        if many and mediated is not None:
+            x, iterations = active_sets(mediated, b, x > 0 if warm else b > 0)
+        elif many and symmetric:
             x, iterations = self._gradient(matrix, b, x, _GUESS if exact else self.tolerance)
-        residual = complementarity_residual(matrix, b, x)
-        unsolved = np.flatnonzero(~(residual <= (0.0 if exact else self.tolerance)))
+        if not exact and (many or warm):
+            residual = complementarity_residual(matrix, b, x)
+            unsolved = np.flatnonzero(~(residual <= self.tolerance))
         for row in unsolved:
             x[row] = active_set(matrix, b[row], x[row] > 0, symmetric)
         if len(unsolved):
@@ -128,64 +148,6 @@ class ThresholdLinearSolver:
             if done % _CHECK_EVERY == 0 and (complementarity_residual(matrix, b, previous) <= goal).all():
                 break
         return previous.copy(), done
-
-
-def active_set(matrix: np.ndarray, b: np.ndarray, active: np.ndarray, symmetric: bool = True) -> np.ndarray:
-    """Solve one row exactly by block principal pivoting (Judice and Pires 1994; Kim and Park 2011).
-
-    Parameters
-    ----------
-    matrix : ndarray, shape (n, n)
-        L, positive definite (or a P-matrix).
-    b : ndarray, shape (n,)
-        Input.
-    active : ndarray of bool, shape (n,)
-        First guess of the units with x > 0.
-    symmetric : bool
-        Whether L is symmetric.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        The solution, or the last iterate if the exchange of units did not end.
-    """
-    n = len(b)
-    active = active.copy()
-    fewest, chances = n + 1, 3
-    x = np.zeros(n, dtype=float)
-    eps = 1e-13 * max(float(np.abs(b).max()), 1e-300)
-    for _ in range(100 + 10 * n):
-        x[:] = 0.0
-        inside = np.flatnonzero(active)
-        if len(inside):
-            block = matrix[np.ix_(inside, inside)]
-            x[inside] = _solve(block, b[inside], symmetric)
-        slack = b - matrix @ x
-        wrong = np.where(active, x < 0, slack > eps)
-        n_wrong = int(wrong.sum())
-        if n_wrong == 0:
-            break
-        if n_wrong < fewest:
-            fewest, chances = n_wrong, 3
-        elif chances > 0:
-            chances -= 1
-        else:  # Murty's rule: one unit at a time, always ends
-            last = int(np.flatnonzero(wrong)[-1])
-            wrong[:] = False
-            wrong[last] = True
-        active ^= wrong
-    return np.maximum(x, 0.0)
-
-
-def _solve(block: np.ndarray, b: np.ndarray, symmetric: bool) -> np.ndarray:
-    if symmetric:
-        _, solution, failed = dposv(block, b)
-        if not failed:
-            return solution
-    try:
-        return np.linalg.solve(block, b)
-    except np.linalg.LinAlgError:
-        return np.linalg.lstsq(block, b, rcond=None)[0]
 
 
 def anderson(

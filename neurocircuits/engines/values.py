@@ -39,6 +39,7 @@ class WeightStore:
         self.arrays: dict[str, np.ndarray] = {}
         self.masks: dict[str, np.ndarray] = {}
         self._transmitted: dict[tuple[str, int], np.ndarray] = {}
+        self.scales = {p.name: [float(term.constant({})) for term in p.terms] for p in plan.pathways.values()}
         for pathway in plan.pathways.values():
             if pathway.owns:
                 self.arrays[pathway.name] = self._draw(pathway, streams).astype(dtype)
@@ -224,19 +225,19 @@ def presynaptic(expression: Expression | None, values: Mapping[str, Any], suffix
 
 def contribution(pathway: PathwayPlan, store: WeightStore, pre: PopulationValues, n_rows: int) -> np.ndarray:
     """Return what a pathway delivers, (batch, post), without its sign."""
-    total: Any = 0.0
+    total: Any = None
     for k, term in enumerate(pathway.terms):
-        matrix = store.transmitted(pathway, k)
+        matrix, scale = store.transmitted(pathway, k), store.scales[pathway.name][k]
         factor = presynaptic(term.pre, pre)
-        scale = float(term.constant({}))
         if factor is None or np.ndim(factor) == 0:
             part = np.broadcast_to(matrix.sum(axis=1) * (1.0 if factor is None else factor), (n_rows, matrix.shape[0]))
         elif factor.ndim == 1:
             part = np.broadcast_to(matrix @ factor, (n_rows, matrix.shape[0]))
         else:
             part = factor @ matrix.T
-        total = total + (part if scale == 1.0 else scale * part)
-    return np.asarray(total)
+        part = part if scale == 1.0 else scale * part
+        total = part if total is None else total + part
+    return np.zeros((n_rows, store.magnitude(pathway).shape[0])) if total is None else np.asarray(total)
 
 
 def received(

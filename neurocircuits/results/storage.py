@@ -134,7 +134,7 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str], overwrite: bool 
 def write_parts(
     frame: dict[str, xr.Dataset], parts: Iterable[dict[str, xr.Dataset]], path: str | os.PathLike[str]
 ) -> Path:
-    """Store a tree that does not fit into memory: a frame of groups, then parts that are appended along their first dimension.
+    """Store a tree that does not fit into memory: a frame of groups, then parts appended along their first dimension.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def write_parts(
         begun: set[str] = set()
         for part in parts:
             for group, dataset in part.items():
-                append = {"append_dim": next(iter(dataset.sizes))} if group in begun else {}
+                append: dict[str, Any] = {"append_dim": next(iter(dataset.sizes))} if group in begun else {}
                 dataset.to_zarr(partial, group=group, mode="a", zarr_format=2, consolidated=False, **append)
                 begun.add(group)
         _consolidate(partial)
@@ -208,7 +208,7 @@ def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     try:
         if not path.exists():
             raise StorageError(f"'{path}' does not exist; the current folder is '{Path.cwd()}'.")
-        if not _is_store(path):
+        if not _has_part(path, *_ROOT_FILES):
             raise StorageError(
                 f"'{path}' is not a stored result: it is neither a Zarr folder nor a whole zip file of one."
             )
@@ -244,14 +244,14 @@ def _is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip"
 
 
-def _is_store(path: Path) -> bool:
-    """Whether something is a Zarr folder or a zip file of one, judged by the file that every store has at its root."""
+def _has_part(path: Path, *names: str) -> bool:
+    """Whether a folder or zip file holds one of these files at its root; not so for what is neither."""
     if path.is_dir():
-        return any((path / name).is_file() for name in _ROOT_FILES)
+        return any((path / name).is_file() for name in names)
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return any(name in archive.NameToInfo for name in _ROOT_FILES)
+        return any(name in archive.NameToInfo for name in names)
 
 
 def check_destination(path: Path, overwrite: bool) -> None:
@@ -278,7 +278,7 @@ def check_destination(path: Path, overwrite: bool) -> None:
     if not overwrite:
         raise StorageError(f"'{path}' exists. Choose another name or pass overwrite=True.")
     empty = path.is_dir() and not any(path.iterdir())
-    if path.is_symlink() or not (empty or _is_store(path)):
+    if path.is_symlink() or not (empty or _has_part(path, *_ROOT_FILES)):
         raise StorageError(f"'{path}' exists and is not a stored result, so it is not replaced. Remove it yourself.")
 
 
@@ -330,7 +330,11 @@ def _check_files(path: Path) -> None:
 def _read(path: Path) -> xr.DataTree:
     import xarray as xr
 
-    with _opened(path) as store, xr.open_datatree(store, engine="zarr", decode_times=False) as tree:
+    consolidated = _has_part(path, ".zmetadata")
+    with (
+        _opened(path) as store,
+        xr.open_datatree(store, engine="zarr", decode_times=False, consolidated=consolidated) as tree,
+    ):
         return tree.load()
 
 
