@@ -197,9 +197,9 @@ def figure(
     failed = []
     for each in known if name is None else [name]:
         content = reproduce.regenerate(each, out, quick=quick, seeds=seeds)
-        text, holds = describe_figure(content)
-        typer.echo(f"{each}: {out / f'{each}.png'}\n{text}\n")
-        failed += [] if holds else [each]
+        seeds_text = ", ".join(map(str, content["seeds"]))
+        typer.echo(f"{each}: {out / f'{each}.png'} ({content['setting']}, seeds {seeds_text})\n{describe_figure(content)}\n")
+        failed += [] if content["holds"] else [each]
     if failed:
         typer.echo(f"Claims fail in: {', '.join(failed)}", err=True)
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ WAYS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """Ways of running that an engine has and that can fail on their own, with their settings; other engines have one."""
-NEEDS = {"Cython": "compiler", "C++ standalone": "compiler"}
+COMPILED = ("Cython", "C++ standalone")
 TIME_LIMIT = 300.0
 AGREEMENT = 0.05
 
@@ -145,7 +146,8 @@ def _try(label: str, way: str, name: str, settings: dict[str, Any], expected: fl
             return Finding(label, f"did not end within {TIME_LIMIT:.0f} s", False, "look at the load of this machine and try again"), None
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        return Finding(label, f"fails: {lines[-1] if lines else f'exit code {done.returncode}'}", False, _fix(way)), None
+        again = f"cd {root} && {' '.join(map(shlex.quote, command))}"
+        return Finding(label, f"fails: {lines[-1] if lines else f'exit code {done.returncode}'}", False, _fix(way, again)), None
     result = json.loads(done.stdout.strip().splitlines()[-1])
     weight = float(result["weight"])
     if expected is not None and abs(weight - expected) > AGREEMENT * expected:
@@ -155,11 +157,9 @@ def _try(label: str, way: str, name: str, settings: dict[str, Any], expected: fl
     return Finding(label, f"works ({result['seconds']:.1f} s to build and run, {elapsed:.1f} s with starting Python)"), weight
 
 
-def _fix(way: str) -> str:
+def _fix(way: str, again: str) -> str:
     broken = [finding.fix for finding in compilers() if not finding.ok]
-    if way in NEEDS and broken:
-        return "; ".join(broken)
-    return "run with --debug for the whole message" if way == "" else 'pip install --force-reinstall "brian2>=2.9"'
+    return "; ".join(broken) if way in COMPILED and broken else f"the whole message comes with: {again}"
 
 
 def data_and_caches() -> Iterator[Finding]:
@@ -167,11 +167,12 @@ def data_and_caches() -> Iterator[Finding]:
     from neurocircuits.cli import catalogue
     from neurocircuits.datasets import cache_folder
     from neurocircuits.errors import DataError
+    from neurocircuits.reproduce import figure_cache
 
     setting = os.environ.get("NEUROCIRCUITS_DATA")
     yield Finding("NEUROCIRCUITS_DATA", setting or "not set; data sets are looked for in the cache")
     yield Finding("cache of data", _folder(cache_folder()))
-    yield Finding("cache of figures", _folder(Path(os.environ.get("NEUROCIRCUITS_CACHE") or cache_folder() / "figures")))
+    yield Finding("cache of figures", _folder(figure_cache()))
     cython = Path(os.environ.get("CYTHON_CACHE_DIR") or Path.home() / ".cython") / "brian_extensions"
     yield Finding("cache of Cython", _folder(cython))
     for name, factory in catalogue.data_sets().items():

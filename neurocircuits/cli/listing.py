@@ -49,20 +49,12 @@ def _state(factory: catalogue.Factory) -> str:
     return "on this machine"
 
 
-def describe_figure(content: Mapping[str, Any]) -> tuple[str, bool]:
-    """Return the table of a figure's claims, and whether all of them hold."""
-    rows = [
-        (
-            "holds" if claim["holds"] else "FAILS",
-            str(claim["name"]),
-            _number(claim["value"]),
-            f"target {_number(claim['target'])}",
-            str(claim.get("text", "")),
-        )
-        for claim in content["claims"]
-    ]
-    return table(rows), all(claim["holds"] for claim in content["claims"])
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def describe_figure(content: Mapping[str, Any]) -> str:
+    """Return the table of a figure's claims: verdict, value over the seeds, target and text."""
+    rows = []
+    for claim in content["claims"]:
+        spread = f" +- {claim['spread']:.2g}" if claim["spread"] == claim["spread"] else ""
+        within = f" +- {claim['tolerance']:.3g}" if claim["tolerance"] else ""
+        found = claim.get("error") or f"{claim['value']:.4g}{spread}"
+        rows.append(("holds" if claim["holds"] else "FAILS", claim["name"], found, f"{claim['relation']} {claim['target']:.4g}{within}", claim["text"]))
+    return table(rows)

@@ -124,8 +124,8 @@ def test_an_interval_that_is_no_multiple_of_the_step_is_refused():
         nc.run(disynaptic(), protocol, nc.Brian2(dt=DT))
 
 
-def test_equals_a_plain_brian2_script_with_summed_variables():
-    """The same circuit written by hand for Brian 2 alone, weights as synaptic variables, learning by run_regularly."""
+def test_equals_a_plain_brian2_script_with_summed_variables(monkeypatch):
+    """The same circuit written by hand for Brian 2 alone: synaptic weights, summed variables, a run for each learning step."""
     import brian2 as b2
 
     U, n_steps, every = stimuli(5), 40, 8
@@ -134,7 +134,7 @@ def test_equals_a_plain_brian2_script_with_summed_variables():
     tree = nc.run(disynaptic(cap=None), protocol, engine, seed=6)
     W, A = initial_weights(tree)
 
-    b2.prefs.codegen.target = "numpy"
+    monkeypatch.setitem(b2.prefs, "codegen.target", "numpy")
     clock = b2.Clock(DT * b2.second)
     images = b2.TimedArray(U, dt=n_steps * DT * b2.second)
     S = b2.NeuronGroup(N_S, "r = images(t, i) : 1", clock=clock)
@@ -148,50 +148,23 @@ def test_equals_a_plain_brian2_script_with_summed_variables():
         clock=clock,
     )
     I = b2.NeuronGroup(N_I, "dr/dt = (drive - r)/tau : 1\ndrive : 1", method="euler", clock=clock)  # noqa: E741
-    SE = b2.Synapses(S, E, "w : 1\nexc_post = w*r_pre : 1 (summed)\nrows : 1", clock=clock)
+    SE = b2.Synapses(S, E, "w : 1\nexc_post = w*r_pre : 1 (summed)", clock=clock)
     EI = b2.Synapses(
-        E, I, "w : 1\ndrive_post = w*r_pre : 1 (summed)\ninh_pre = w*r_post : 1 (summed)\nrows : 1", clock=clock
+        E, I, "w : 1\ndrive_post = w*r_pre : 1 (summed)\ninh_pre = w*r_post : 1 (summed)", clock=clock
     )
     for synapses, weights in ((SE, W), (EI, A)):
         synapses.connect()
         synapses.w = weights.T.ravel()
-    step = every * DT
-
-    def row_sums(synapses, n_pre: int) -> None:
-        w = np.asarray(synapses.w[:]).reshape(n_pre, -1)
-        synapses.rows = np.tile(w.sum(axis=0), n_pre)
-
-    @b2.network_operation(dt=step * b2.second, when="end", order=0)
-    def learn() -> None:
-        x, y = np.asarray(E.r[:]), np.asarray(I.r[:])
-        if learn.ready:
-            row_sums(SE, N_S)
-            row_sums(EI, N_E)
-            u = np.asarray(S.r[:])
-            SE.w = np.maximum(
-                SE.w + step * ETA_W * (np.outer(u, x).ravel() - SE.w - KAPPA * SE.rows), 0
-            )
-            EI.w = np.maximum(
-                EI.w + step * ETA_A * (np.outer(x, y).ravel() - (1 - P**2) * EI.w - P**2 * EI.rows), 0
-            )
-            E.log_gain = np.maximum(E.log_gain + step * ETA_G * (x**2 - 1), np.log(0.02))
-
-    learn.ready = False
-    network = b2.Network(S, E, I, SE, EI)
-    rates = []
-    for _ in range(len(U)):
+    network, step, rates = b2.Network(S, E, I, SE, EI), every * DT, []
+    for u in U:
         for _ in range(n_steps // every):
-            network.run(every * DT * b2.second, namespace={"images": images, "tau": TAU * b2.second})
-            learn.ready = True
-            # between two runs: the source still shows the pattern of the steps that were just made
-            u = U[min(int(round(float(network.t) / DT) - 1) // n_steps, len(U) - 1)]
+            network.run(step * b2.second, namespace={"images": images, "tau": TAU * b2.second})
             x, y = np.asarray(E.r[:]), np.asarray(I.r[:])
-            row_sums(SE, N_S)
-            row_sums(EI, N_E)
-            new_w = np.maximum(SE.w + step * ETA_W * (np.outer(u, x).ravel() - SE.w - KAPPA * SE.rows), 0)
-            new_a = np.maximum(EI.w + step * ETA_A * (np.outer(x, y).ravel() - (1 - P**2) * EI.w - P**2 * EI.rows), 0)
+            w, a = np.asarray(SE.w[:]).reshape(N_S, N_E).T, np.asarray(EI.w[:]).reshape(N_E, N_I).T
+            w = w + step * ETA_W * (np.outer(x, u) - w - KAPPA * w.sum(axis=1, keepdims=True))
+            a = a + step * ETA_A * (np.outer(y, x) - (1 - P**2) * a - P**2 * a.sum(axis=1, keepdims=True))
+            SE.w, EI.w = np.maximum(w, 0).T.ravel(), np.maximum(a, 0).T.ravel()
             E.log_gain = np.maximum(E.log_gain + step * ETA_G * (x**2 - 1), np.log(0.02))
-            SE.w, EI.w = new_w, new_a
         rates.append(np.array(E.r[:]))
     assert worst(tree, "/synapses/S_to_E", "w", np.asarray(SE.w[:]).reshape(N_S, N_E).T, last=True) < EXACT
     assert worst(tree, "/synapses/E_to_I", "w", np.asarray(EI.w[:]).reshape(N_E, N_I).T, last=True) < EXACT
