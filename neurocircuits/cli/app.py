@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,9 @@ from neurocircuits.errors import InterruptedRun, NeurocircuitsError
 
 INTERRUPTED = 130
 Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting; may be repeated.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Store the result: a folder .zarr or a file .zip.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Store the result: a folder .zarr or a file .zip.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")]
 
 
@@ -44,7 +47,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Circuits of excitatory and inhibitory neurons that learn, declared once and run both ways. Start with: neurocircuits demo --out demo",
+    help="Circuits of excitatory and inhibitory neurons that learn, declared once and run both ways. "
+    "Start with: neurocircuits demo --out demo",
 )
 
 
@@ -52,7 +56,12 @@ def main() -> None:
     """Run the command line."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("neurocircuits").setLevel(logging.INFO)
+    warnings.formatwarning = _warning_line
     app(prog_name="neurocircuits")
+
+
+def _warning_line(message: Any, category: type[Warning], *_: Any, **__: Any) -> str:
+    return f"{category.__name__}: {message}\n"
 
 
 def _version(asked: bool) -> None:
@@ -63,7 +72,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
 ) -> None:
     pass
@@ -87,8 +96,8 @@ def show(
     """Show what a circuit integrates, solves and learns, and where it is from."""
     import inspect
 
-    from neurocircuits import compile_circuit
     from neurocircuits.cli import catalogue, settings
+    from neurocircuits.compile.compiler import compile_circuit
 
     factory = catalogue.model(model)
     circuit = settings.make(factory, settings.split(set_)[""], {})
@@ -104,17 +113,25 @@ def run(
     protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="An experiment: features, ...")],
     engine: Annotated[str, typer.Option("--engine", metavar="E", help="How to run.")] = "steady-state",
     set_: Settings = [],  # noqa: B006
-    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="digits, bars or mnist, scaled to unit power.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="NAME", help="digits, bars or mnist, scaled to unit power.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of all random streams.")] = 0,
     output: Output = None,
     overwrite: Overwrite = False,
-    checkpoint: Annotated[Path | None, typer.Option("--checkpoint", metavar="DIR", help="Save states there, to resume from.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="DIR", help="Save states there, to resume from.")
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option("--checkpoint-every", metavar="SECONDS", min=0.0, help="Time between them.")
+    ] = 60.0,
 ) -> None:
     """Run an experiment on a circuit.
 
-    Settings of the circuit are --set key=value, those of the others --set protocol.key=value, engine.key=value, data.key=value.
+    Settings of the circuit are --set key=value, those of the others --set protocol.key=value, engine.key=value and
+    data.key=value.
     """
-    from neurocircuits import run as run_
+    from neurocircuits import simulation
     from neurocircuits.cli import resolve
     from neurocircuits.cli.reports import describe_tree
 
@@ -123,7 +140,15 @@ def run(
     typer.echo(parts.summary, err=True)
     if output is None:
         typer.echo("The result is not stored; -o FILE keeps it.", err=True)
-    tree = run_(parts.circuit, parts.protocol, engine=parts.engine, seed=seed, checkpoint=checkpoint, store=output)
+    tree = simulation.run(
+        parts.circuit,
+        parts.protocol,
+        engine=parts.engine,
+        seed=seed,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        store=output,
+    )
     typer.echo(describe_tree(tree))
     _say_stored(output)
 
@@ -135,16 +160,16 @@ def resume(
     overwrite: Overwrite = False,
 ) -> None:
     """Continue a run from its last checkpoint."""
-    from neurocircuits import resume as resume_
-    from neurocircuits import save
+    from neurocircuits import simulation
     from neurocircuits.cli.reports import describe_tree
     from neurocircuits.engines.checkpoint import Checkpoint
+    from neurocircuits.results.storage import save
 
     _check_output(output, overwrite)
     store = Checkpoint(folder).declarations()["settings"]["store"]
     if store is None and output is None:
         typer.echo("The result is not stored; -o FILE keeps it.", err=True)
-    tree = resume_(folder)
+    tree = simulation.resume(folder)
     if output is not None:
         save(tree, output, overwrite=overwrite)
     typer.echo(describe_tree(tree))
@@ -157,9 +182,9 @@ def compare(
     b: Annotated[Path, typer.Argument(metavar="B", help="Another of the same circuit and protocol.")],
 ) -> None:
     """Compare two results, variable by variable and phase by phase."""
-    from neurocircuits import load
     from neurocircuits.analysis import compare as compare_
     from neurocircuits.cli.reports import describe_comparison
+    from neurocircuits.results.storage import load
 
     typer.echo(describe_comparison(compare_(load(a), load(b))))
 
@@ -167,8 +192,8 @@ def compare(
 @app.command()
 def info(path: Annotated[Path, typer.Argument(metavar="FILE", help="A stored result or a checkpoint folder.")]) -> None:
     """Say where a result comes from and what it holds; works on checkpoints, too."""
-    from neurocircuits import load
     from neurocircuits.cli.reports import describe_checkpoint, describe_tree
+    from neurocircuits.results.storage import load
 
     if (path / "run.json").is_file():
         typer.echo(f"{path}: a checkpoint\n\n{describe_checkpoint(path)}")
@@ -178,11 +203,15 @@ def info(path: Annotated[Path, typer.Argument(metavar="FILE", help="A stored res
 
 @app.command()
 def figure(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A figure; `neurocircuits list` names them.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The small setting, on data that come with the package.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A figure; `neurocircuits list` names them.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The small setting, on data that are always here.")] = False,
     seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", min=1, help="How many seeds.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every figure.")] = False,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where NAME.png and NAME.json are written.")] = Path("output/figures"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where NAME.png and NAME.json are written.")] = Path(
+        "output/figures"
+    ),
 ) -> None:
     """Regenerate a published figure and check its claims; the exit code is 0 only if every claim holds."""
     from neurocircuits import reproduce
@@ -198,7 +227,8 @@ def figure(
     for each in known if name is None else [name]:
         content = reproduce.regenerate(each, out, quick=quick, seeds=seeds)
         seeds_text = ", ".join(map(str, content["seeds"]))
-        typer.echo(f"{each}: {out / f'{each}.png'} ({content['setting']}, seeds {seeds_text})\n{describe_figure(content)}\n")
+        typer.echo(f"{each}: {out / f'{each}.png'} ({content['setting']}, seeds {seeds_text})")
+        typer.echo(f"{describe_figure(content)}\n")
         failed += [] if content["holds"] else [each]
     if failed:
         typer.echo(f"Claims fail in: {', '.join(failed)}", err=True)
@@ -206,7 +236,9 @@ def figure(
 
 
 @app.command()
-def doctor(quick: Annotated[bool, typer.Option("--quick", help="Do not try the engines, which compiles for up to minutes.")] = False) -> None:
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Do not try the engines, which takes up to minutes.")] = False,
+) -> None:
     """Say what is installed, which engines work here, where data and caches are, and what would fix what is missing."""
     from neurocircuits.cli import doctor as doctor_
 
@@ -215,7 +247,9 @@ def doctor(quick: Annotated[bool, typer.Option("--quick", help="Do not try the e
         typer.echo(title)
         for finding in findings:
             mark = "ok " if finding.ok else "NO " if finding.needed else " - "
-            typer.echo(f"  {mark} {finding.what:<22} {finding.state}" + (f"\n{'':29}fix: {finding.fix}" if finding.fix else ""))
+            typer.echo(f"  {mark} {finding.what:<22} {finding.state}")
+            if finding.fix:
+                typer.echo(f"{'':29}fix: {finding.fix}")
             broken += finding.needed and not finding.ok
     if broken:
         typer.echo(f"{broken} of what is needed does not work.", err=True)
@@ -224,7 +258,9 @@ def doctor(quick: Annotated[bool, typer.Option("--quick", help="Do not try the e
 
 
 @app.command()
-def demo(out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where figures and results are written.")] = Path("demo")) -> None:
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where all is written.")] = Path("demo"),
+) -> None:
     """Learn features of digits with both engines, compare them, and draw what was learned."""
     from neurocircuits.cli.demo import run_demo
 
@@ -241,9 +277,12 @@ def _check_output(output: Path | None, overwrite: bool) -> None:
         raise StorageError(f"'{output}' exists. Choose another name or pass --overwrite.")
     parent = output.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise StorageError(f"The folder '{parent}' does not exist or cannot be written. Make it, or name another place.")
+        raise StorageError(f"The folder '{parent}' does not exist or cannot be written. Make it, or name another one.")
     if output.suffix.lower() not in (".zarr", ".zip"):
-        raise typer.BadParameter(f"{output}: results are stored as Zarr; name a folder that ends in .zarr or a file in .zip.", param_hint="-o")
+        raise typer.BadParameter(
+            f"{output}: results are stored as Zarr; name a folder that ends in .zarr, or a file in .zip.",
+            param_hint="-o",
+        )
 
 
 def _say_stored(path: Any) -> None:

@@ -1,7 +1,7 @@
 """What can be named on the command line: circuits, protocols, data sets and engines, found by listing modules.
 
-A circuit or protocol is a public function of a module of `neurocircuits.models` or `neurocircuits.protocols` whose return
-annotation says so. Nothing registers itself; a new module is found because it is there.
+A circuit or protocol is a public function of a module of `neurocircuits.models` or `neurocircuits.protocols` whose
+return annotation says so. Nothing registers itself; a new module is found because it is there.
 """
 
 from __future__ import annotations
@@ -65,11 +65,8 @@ def factories(module: Any, returns: str, main: str) -> dict[str, Factory]:
     main : str
         The function that the others pass their settings on to.
     """
-    found = {
-        name: function
-        for name, function in vars(module).items()
-        if inspect.isfunction(function) and not name.startswith("_") and function.__module__ == module.__name__ and _returns(function) == returns
-    }
+    own = {name: f for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
+    found = {name: f for name, f in own.items() if not name.startswith("_") and _returns(f) == returns}
     passed_on = _keywords(found[main]) if main in found else {}
     stem = module.__name__.rpartition(".")[2]
     made = {}
@@ -87,14 +84,16 @@ def models() -> dict[str, dict[str, Factory]]:
 
 def protocols() -> dict[str, dict[str, Factory]]:
     """Return the protocols of each module of protocols."""
-    return {name: factories(module, "Protocol", "protocol") for name, module in modules("neurocircuits.protocols").items()}
+    found = modules("neurocircuits.protocols")
+    return {name: factories(module, "Protocol", "protocol") for name, module in found.items()}
 
 
 def data_sets() -> dict[str, Factory]:
     """Return the data sets by name."""
     package = importlib.import_module("neurocircuits.datasets")
-    public = {name: getattr(package, name) for name in package.__all__}
-    return {name: Factory(name, f, _keywords(f)) for name, f in sorted(public.items()) if inspect.isfunction(f) and _returns(f) == "Dataset"}
+    public = {name: getattr(package, name) for name in sorted(package.__all__)}
+    loaders = {name: f for name, f in public.items() if inspect.isfunction(f) and _returns(f) == "Dataset"}
+    return {name: Factory(name, loader, _keywords(loader)) for name, loader in loaders.items()}
 
 
 def engines() -> dict[str, Factory]:
@@ -124,7 +123,8 @@ def engine(name: str) -> Factory:
     found = engines()
     if not found:
         raise typer.BadParameter(
-            "no engine is registered, because the package is not installed. In its folder: pip install -e .", param_hint="--engine"
+            "no engine is registered, because the package is not installed. In its folder: pip install -e .",
+            param_hint="--engine",
         )
     return _of(name, found, "engine", "--engine")
 
@@ -158,4 +158,4 @@ def _returns(function: Callable[..., Any]) -> str:
 
 def _keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {name: parameter for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in kinds}
+    return {name: p for name, p in inspect.signature(function).parameters.items() if p.kind in kinds}

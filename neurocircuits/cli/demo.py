@@ -1,4 +1,4 @@
-"""The demonstration: one circuit learns features of digits on both engines, and what it learned is compared and drawn."""
+"""The demonstration: one circuit learns features of digits on both engines; what it learned is compared and drawn."""
 
 from __future__ import annotations
 
@@ -33,10 +33,13 @@ CIRCUIT: dict[str, Any] = {
 BATCH = 100
 N_IMAGES = 1700
 N_EPOCHS = 12
+STEADY, CONTINUOUS = "steady states", "continuous time"
 SETTLE, LEARN, DT = "30 ms", "5 ms", "0.0625 ms"
 
 
-def run_demo(out: Path, say: Callable[[str], Any] = print, n_images: int = N_IMAGES, n_epochs: int = N_EPOCHS, seed: int = 0) -> dict[str, Any]:
+def run_demo(
+    out: Path, say: Callable[[str], Any] = print, n_images: int = N_IMAGES, n_epochs: int = N_EPOCHS, seed: int = 0
+) -> dict[str, Any]:
     """Learn with both engines from the same seed, say how they compare, and write figures and results.
 
     Parameters
@@ -62,8 +65,12 @@ def run_demo(out: Path, say: Callable[[str], Any] = print, n_images: int = N_IMA
     StorageError
         If the folder cannot be made or written; nothing has run in the first case.
     """
-    from neurocircuits import Brian2, SteadyState, datasets, run, save
+    from neurocircuits import datasets
+    from neurocircuits.engines.brian2_engine import Brian2
+    from neurocircuits.engines.steady_state import SteadyState
     from neurocircuits.models import seung2018
+    from neurocircuits.results.storage import save
+    from neurocircuits.simulation import run
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -92,7 +99,7 @@ def run_demo(out: Path, say: Callable[[str], Any] = print, n_images: int = N_IMA
 
 
 def learn_and_probe(data: Any, n_epochs: int) -> Protocol:
-    """Return the protocol: the circuit settles before it learns in each presentation, and is probed with plasticity off.
+    """Return the protocol: in each presentation the circuit settles, then learns; at the end it is probed.
 
     Parameters
     ----------
@@ -101,14 +108,16 @@ def learn_and_probe(data: Any, n_epochs: int) -> Protocol:
     n_epochs : int
         How often it learns from all of them; 0 probes only.
     """
-    from neurocircuits import Patterns, Phase, Protocol, Record, Window
+    from neurocircuits.declare.protocol import Phase, Protocol, Record, Window
+    from neurocircuits.declare.stimulus import Patterns
 
     images = Patterns(data.values, labels=data.labels, duration="50 ms")
     probe = Phase("probe", {"S": images}, plasticity=False, record=Record("r", "excitation", "inhibition"))
     if not n_epochs:
         return Protocol([probe], name="probe")
     windows = (Window(SETTLE, plastic=False), Window(LEARN))
-    return Protocol([Phase("learn", {"S": images.shuffled()}, epochs=n_epochs, timetable=windows), probe], name="learn and probe")
+    learn = Phase("learn", {"S": images.shuffled()}, epochs=n_epochs, timetable=windows)
+    return Protocol([learn, probe], name="learn and probe")
 
 
 def comparison_table(a: xr.DataTree, b: xr.DataTree) -> str:
@@ -127,7 +136,8 @@ def comparison_table(a: xr.DataTree, b: xr.DataTree) -> str:
     rows = []
     for key, text in wanted.items():
         k = keys.index(key)
-        rows.append((text, f"{100 * float(data['relative'].values[k]):.1f} %", f"{float(data['correlation'].values[k]):.4f}"))
+        relative, correlation = (float(data[name].values[k]) for name in ("relative", "correlation"))
+        rows.append((text, f"{100 * relative:.1f} %", f"{correlation:.4f}"))
     return table(rows, ["", "rms difference", "correlation"])
 
 
@@ -155,17 +165,14 @@ def _measures(tree: xr.DataTree) -> dict[str, str]:
     }
 
 
-# -- pictures ---------------------------------------------------------------------------------------------------------------
-
-
 def draw_all(circuit: Circuit, trees: dict[str, xr.DataTree], out: Path) -> list[str]:
-    """Write network, features, comparison and balance as pictures of their own and as one, and return the names of the files."""
+    """Write network, features, comparison and balance, each and together, and return the names of the files."""
     from neurocircuits import plotting
 
     a, b = trees["steady-state"], trees["brian2"]
     drawings: dict[str, tuple[tuple[float, float], list[Callable[[Any], None]]]] = {
         "network": ((3.2, 2.4), [lambda ax: _network(ax, circuit)]),
-        "features": ((5.4, 2.9), [lambda ax: _features(ax, a, "steady states"), lambda ax: _features(ax, b, "continuous time")]),
+        "features": ((5.4, 2.9), [lambda ax: _features(ax, a, STEADY), lambda ax: _features(ax, b, CONTINUOUS)]),
         "comparison": ((5.4, 2.7), [lambda ax: _weights(ax, a, b), lambda ax: _rates(ax, a, b)]),
         "balance": ((2.9, 2.9), [lambda ax: _balance(ax, b)]),
     }
@@ -205,7 +212,7 @@ def _weights(ax: Any, a: xr.DataTree, b: xr.DataTree) -> None:
 
     x, y = (tree["/synapses/S_to_E"].ds["w"].values[-1].ravel() for tree in (a, b))
     _identity(ax, x, y, plotting.EXCITATORY, 0.5)
-    ax.set(title="weights S to E", xlabel="steady states", ylabel="continuous time")
+    ax.set(title="weights S to E", xlabel=STEADY, ylabel=CONTINUOUS)
 
 
 def _rates(ax: Any, a: xr.DataTree, b: xr.DataTree) -> None:
@@ -213,7 +220,7 @@ def _rates(ax: Any, a: xr.DataTree, b: xr.DataTree) -> None:
 
     x, y = (tree["/populations/E"].ds["r"].values.ravel() for tree in (a, b))
     _identity(ax, x, y, plotting.NEUTRAL, 0.1)
-    ax.set(title="rates of E", xlabel="steady states", ylabel="continuous time")
+    ax.set(title="rates of E", xlabel=STEADY, ylabel=CONTINUOUS)
 
 
 def _identity(ax: Any, x: np.ndarray, y: np.ndarray, colour: str, alpha: float) -> None:
@@ -228,8 +235,9 @@ def _identity(ax: Any, x: np.ndarray, y: np.ndarray, colour: str, alpha: float) 
 def _balance(ax: Any, tree: xr.DataTree) -> None:
     from neurocircuits import analysis, plotting
 
-    data = tree["/populations/E"].ds
-    rates = data["r"].values
+    rates, excitation, inhibition = (
+        tree["/populations/E"].ds[name].values for name in ("r", "excitation", "inhibition")
+    )
     shown = rates > float(analysis.ei_balance(tree).attrs["threshold"]) * np.sqrt(np.mean(rates**2))
-    plotting.scatter_balance(ax, data["excitation"].values, data["inhibition"].values, active=shown, colour=plotting.NEUTRAL)
+    plotting.scatter_balance(ax, excitation, inhibition, active=shown, colour=plotting.NEUTRAL)
     ax.set_title("balance of active E cells")

@@ -1,7 +1,7 @@
 """What is installed, which engines work here, where data and caches are, and what would fix what is missing.
 
-An engine counts as working when a tiny circuit ran on it, in a process of its own with an empty compilation cache, and learned what
-it should.
+An engine counts as working when a tiny circuit ran on it, in a process of its own with an empty compilation cache, and
+learned what it should.
 """
 
 from __future__ import annotations
@@ -81,7 +81,12 @@ def installed() -> Iterator[Finding]:
         yield Finding("neurocircuits", f"{metadata.version('neurocircuits')}, {Path(__file__).parents[1]}")
         required = metadata.requires("neurocircuits") or []
     except metadata.PackageNotFoundError:
-        yield Finding("neurocircuits", f"not installed, used from {Path(__file__).parents[1]}", False, "in its folder: pip install -e .")
+        yield Finding(
+            "neurocircuits",
+            f"not installed, used from {Path(__file__).parents[1]}",
+            False,
+            "in its folder: pip install -e .",
+        )
         return
     seen = set()
     for text in required:
@@ -93,7 +98,13 @@ def installed() -> Iterator[Finding]:
             yield Finding(name, metadata.version(name) + (f" (extra {extra!r})" if extra else ""))
         except metadata.PackageNotFoundError:
             wanted = f"neurocircuits[{extra}]" if extra else "neurocircuits"
-            yield Finding(name, f"not installed{f', optional (extra {extra!r})' if extra else ''}", False, f'pip install "{wanted}"', not extra)
+            yield Finding(
+                name,
+                f"not installed{f', optional (extra {extra!r})' if extra else ''}",
+                False,
+                f'pip install "{wanted}"',
+                not extra,
+            )
 
 
 def _name_and_extra(requirement: str) -> tuple[str, str]:
@@ -110,10 +121,18 @@ def compilers() -> Iterator[Finding]:
     """Yield what compiling needs."""
     for tool in ("gcc", "g++", "make"):
         path = shutil.which(tool)
-        yield Finding(tool, path or "not found", path is not None, "" if path else f"Debian or Ubuntu: apt-get install {tool}")
+        yield Finding(
+            tool, path or "not found", path is not None, "" if path else f"Debian or Ubuntu: apt-get install {tool}"
+        )
     header = Path(sysconfig.get_path("include")) / "Python.h"
     found = header.is_file()
-    yield Finding("Python.h", str(header) if found else "not found", found, "" if found else "Debian or Ubuntu: apt-get install python3-dev", False)
+    yield Finding(
+        "Python.h",
+        str(header) if found else "not found",
+        found,
+        "" if found else "Debian or Ubuntu: apt-get install python3-dev",
+        False,
+    )
 
 
 def engines(compile_engines: bool = True) -> Iterator[Finding]:
@@ -133,7 +152,9 @@ def engines(compile_engines: bool = True) -> Iterator[Finding]:
             yield finding
 
 
-def _try(label: str, way: str, name: str, settings: dict[str, Any], expected: float | None) -> tuple[Finding, float | None]:
+def _try(
+    label: str, way: str, name: str, settings: dict[str, Any], expected: float | None
+) -> tuple[Finding, float | None]:
     with tempfile.TemporaryDirectory() as folder:
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -141,20 +162,28 @@ def _try(label: str, way: str, name: str, settings: dict[str, Any], expected: fl
         command = [sys.executable, "-m", "neurocircuits.cli.probe", name, json.dumps(settings)]
         start = time.perf_counter()
         try:
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+            )
         except subprocess.TimeoutExpired:
-            return Finding(label, f"did not end within {TIME_LIMIT:.0f} s", False, "look at the load of this machine and try again"), None
+            return Finding(
+                label, f"did not end within {TIME_LIMIT:.0f} s", False, "look at the load of this machine and try again"
+            ), None
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
         again = f"cd {root} && {' '.join(map(shlex.quote, command))}"
-        return Finding(label, f"fails: {lines[-1] if lines else f'exit code {done.returncode}'}", False, _fix(way, again)), None
+        return Finding(
+            label, f"fails: {lines[-1] if lines else f'exit code {done.returncode}'}", False, _fix(way, again)
+        ), None
     result = json.loads(done.stdout.strip().splitlines()[-1])
     weight = float(result["weight"])
     if expected is not None and abs(weight - expected) > AGREEMENT * expected:
         state = f"runs, but a weight became {weight:.4g} instead of {expected:.4g}"
         return Finding(label, state, False, "report it, with this output"), weight
     elapsed = time.perf_counter() - start
-    return Finding(label, f"works ({result['seconds']:.1f} s to build and run, {elapsed:.1f} s with starting Python)"), weight
+    return Finding(
+        label, f"works ({result['seconds']:.1f} s to build and run, {elapsed:.1f} s with starting Python)"
+    ), weight
 
 
 def _fix(way: str, again: str) -> str:

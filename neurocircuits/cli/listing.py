@@ -20,12 +20,16 @@ def sections() -> Iterator[tuple[str, str]]:
         rows.append((name, others, reference, catalogue.first_sentence(modules[name].__doc__)))
     yield "models (circuits, with variants)", table(rows)
     rows = [
-        (name, catalogue.first_sentence(catalogue.modules("neurocircuits.protocols")[name].__doc__)) for name in catalogue.protocols()
+        (name, catalogue.first_sentence(catalogue.modules("neurocircuits.protocols")[name].__doc__))
+        for name in catalogue.protocols()
     ]
     yield "protocols", table(rows)
     found = {name: _state(factory) for name, factory in catalogue.data_sets().items()}
     yield "figures", table(_figures(found)) or "  none"
-    yield "engines", table([(name, factory.summary) for name, factory in catalogue.engines().items()]) or "  none: pip install -e ."
+    yield (
+        "engines",
+        table([(name, factory.summary) for name, factory in catalogue.engines().items()]) or "  none: pip install -e .",
+    )
     yield "data sets", table([(name, factory.summary, found[name]) for name, factory in catalogue.data_sets().items()])
 
 
@@ -56,5 +60,13 @@ def describe_figure(content: Mapping[str, Any]) -> str:
         spread = f" +- {claim['spread']:.2g}" if claim["spread"] == claim["spread"] else ""
         within = f" +- {claim['tolerance']:.3g}" if claim["tolerance"] else ""
         found = claim.get("error") or f"{claim['value']:.4g}{spread}"
-        rows.append(("holds" if claim["holds"] else "FAILS", claim["name"], found, f"{claim['relation']} {claim['target']:.4g}{within}", claim["text"]))
+        rows.append(
+            (
+                "holds" if claim["holds"] else "FAILS",
+                claim["name"],
+                found,
+                f"{claim['relation']} {claim['target']:.4g}{within}",
+                claim["text"],
+            )
+        )
     return table(rows)

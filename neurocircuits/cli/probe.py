@@ -1,4 +1,7 @@
-"""Run a tiny circuit on an engine in a process of its own, which `doctor` starts: ``probe.py ENGINE SETTINGS-AS-JSON``."""
+"""Run a tiny circuit on an engine, in a process of its own that `neurocircuits.cli.doctor` starts.
+
+``python -m neurocircuits.cli.probe ENGINE SETTINGS``: settings are JSON, and so are the seconds and the weight printed.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,22 @@ def probe(engine: str, settings: dict[str, object]) -> dict[str, float]:
     """
     import numpy as np
 
-    import neurocircuits as nc
+    from neurocircuits.declare.circuit import Circuit
+    from neurocircuits.declare.population import Population
+    from neurocircuits.declare.protocol import Phase, Protocol
+    from neurocircuits.declare.rules import Hebbian
+    from neurocircuits.declare.stimulus import Patterns
+    from neurocircuits.declare.synapses import Synapses
+    from neurocircuits.declare.weights import Constant
     from neurocircuits.engines.base import engines
+    from neurocircuits.simulation import run
 
-    cells = nc.Population("E", 2, equations="dr/dt = (rectify(drive) - r)/tau : 1", parameters={"tau": "5 ms"})
-    synapses = nc.Synapses("S", "E", weights=nc.Constant(0.5), rule=nc.Hebbian(eta="2 Hz"))
-    circuit = nc.Circuit("doctor", [nc.Population("S", 2), cells], [synapses])
-    protocol = nc.Protocol([nc.Phase("learn", {"S": nc.Patterns(np.eye(2), duration="50 ms")})])
+    cells = Population("E", 2, equations="dr/dt = (rectify(drive) - r)/tau : 1", parameters={"tau": "5 ms"})
+    synapses = Synapses("S", "E", weights=Constant(0.5), rule=Hebbian(eta="2 Hz"))
+    circuit = Circuit("doctor", [Population("S", 2), cells], [synapses])
+    protocol = Protocol([Phase("learn", {"S": Patterns(np.eye(2), duration="50 ms")})])
     start = time.perf_counter()
-    tree = nc.run(circuit, protocol, engine=engines()[engine](**settings), progress=False)
+    tree = run(circuit, protocol, engine=engines()[engine](**settings), progress=False)
     weight = tree["/synapses/S_to_E"].ds["w"].values[-1, 0, 0]
     return {"seconds": time.perf_counter() - start, "weight": float(weight)}
 

@@ -27,7 +27,8 @@ def table(rows: Iterable[Sequence[Any]], header: Sequence[str] = (), indent: int
     widths = [max(len(row[k]) for row in texts) for k in range(len(texts[0]))] if texts else []
     lines = []
     for row in texts:
-        cells = [cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(row, widths, numeric or [False] * len(row), strict=True)]
+        columns = zip(row, widths, numeric or [False] * len(row), strict=True)
+        cells = [cell.rjust(width) if right else cell.ljust(width) for cell, width, right in columns]
         lines.append((" " * indent + "  ".join(cells)).rstrip())
     return "\n".join(lines)
 
@@ -52,7 +53,7 @@ def size_text(n_bytes: float) -> str:
 
 
 def call_text(data: dict[str, Any]) -> str:
-    """Return a declaration that is given as plain data as the call that makes it, such as ``SteadyState(batch=100)``."""
+    """Return a declaration, given as plain data, as the call that makes it: ``SteadyState(batch=100)``."""
     inside = ", ".join(f"{key}={value!r}" for key, value in data.items() if key != "type")
     return f"{data.get('type', '')}({inside})"
 
@@ -61,7 +62,7 @@ def describe_tree(tree: xr.DataTree) -> str:
     """Return provenance, phases, groups and sizes of a result."""
     attrs = tree.attrs
     circuit, protocol, engine = (json.loads(attrs[key]) for key in ("circuit", "protocol", "engine"))
-    cut_off = "" if attrs["complete"] else " THE RUN WAS CUT OFF: this is what was recorded until then"
+    cut_off = "" if attrs["complete"] else "THE RUN WAS CUT OFF: this is what was recorded until then"
     facts = [
         ("circuit", _circuit_text(circuit)),
         ("protocol", protocol.get("name", "")),
@@ -71,10 +72,14 @@ def describe_tree(tree: xr.DataTree) -> str:
         ("with", ", ".join(f"{name} {version}" for name, version in json.loads(attrs["versions"]).items())),
         ("commit", attrs["git_hash"] or "not from a checkout"),
         ("hash", attrs["content_hash"]),
-        ("Dale's law", "not asked for" if attrs["unconstrained"] else f"{attrs['dale_violations']} weights had the wrong sign"),
+        ("Dale's law", "not asked for" if attrs["unconstrained"] else _violations(attrs["dale_violations"])),
     ]
-    parts = [table(facts), *([cut_off.strip()] if cut_off else []), _phases(tree), _groups(tree)]
+    parts = [table(facts), cut_off, _phases(tree), _groups(tree)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _violations(n: int) -> str:
+    return f"{n} weights had the wrong sign" if n else "holds: no weight had the wrong sign"
 
 
 def _circuit_text(circuit: dict[str, Any]) -> str:
@@ -88,7 +93,8 @@ def _phases(tree: xr.DataTree) -> str:
     data = tree["/diagnostics/phases"].to_dataset()
     names = ("n_presentations", "residual_worst", "iterations_mean", "distance_worst")
     columns = [name for name in names if name in data and data[name].notnull().any()]
-    rows = [(str(phase), *(data[name].values[k].item() for name in columns)) for k, phase in enumerate(data["phase"].values)]
+    phases = data["phase"].values.tolist()
+    rows = [(phase, *(data[name].values[k].item() for name in columns)) for k, phase in enumerate(phases)]
     return table(rows, ["phase", *columns])
 
 
@@ -125,7 +131,10 @@ def describe_checkpoint(folder: Path) -> str:
     n_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     facts = [
         ("circuit", f"{run['circuit'].name} ({cells})"),
-        ("protocol", f"{run['protocol'].name}: {', '.join(f'{phase.name} ({phase.n_presentations})' for phase in phases)}"),
+        (
+            "protocol",
+            f"{run['protocol'].name} ({', '.join(f'{phase.name} {phase.n_presentations}' for phase in phases)})",
+        ),
         ("engine", call_text(to_dict(run["engine"]))),
         ("seed", str(run["seed"])),
         ("reached", where),
@@ -141,7 +150,10 @@ def describe_comparison(comparison: xr.DataTree) -> str:
     data = comparison.to_dataset()
     columns = ("rms", "largest", "relative", "correlation")
     rows = [
-        (str(data["variable"].values[k]), str(data["phase"].values[k]), *(float(data[name].values[k]) for name in columns))
+        (
+            *(str(data[name].values[k]) for name in ("variable", "phase")),
+            *(float(data[name].values[k]) for name in columns),
+        )
         for k in range(data.sizes["entry"])
     ]
     text = table(rows, ["variable", "phase", *columns])

@@ -30,7 +30,8 @@ def experiment(model: str, protocol: str, engine: str, data: str | None, pairs: 
     model, protocol, engine : str
         Names, as `neurocircuits list` shows them.
     data : str or None
-        Name of the data set; unless given, the one that the circuit is named after (``seung2018.bars``), else the digits.
+        Name of the data set; unless given, the one that the circuit is named after, as ``seung2018.bars``, else the
+        digits.
     pairs : iterable of str
         ``key=value`` for the circuit, ``protocol.key=value``, ``engine.key=value`` and ``data.key=value``.
     seed : int
@@ -39,7 +40,8 @@ def experiment(model: str, protocol: str, engine: str, data: str | None, pairs: 
     Notes
     -----
     The data set fills the arguments ``values`` and ``labels`` of a protocol, and its number of features the argument
-    ``n_sensory`` of a circuit, where they are asked for. Stimuli are scaled by one constant so that the mean of |u|^2 is 1.
+    ``n_sensory`` of a circuit, where they are asked for. Stimuli are scaled by one constant, so that the mean of
+    |u|^2 is 1.
     """
     of_model, of_protocol, of_engine = catalogue.model(model), catalogue.protocol(protocol), catalogue.engine(engine)
     texts = settings.split(pairs, ("protocol", "engine", "data"))

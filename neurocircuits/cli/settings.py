@@ -72,13 +72,15 @@ def make(factory: Factory, texts: Mapping[str, str], given: Mapping[str, Any], p
     """
     for name in texts:
         if name not in factory.settings:
-            raise unknown(f"setting of {factory.name}", name, [f"{prefix}{key}" for key in factory.settings if key not in ARRAYS], HINT)
+            known = [key for key in factory.settings if key not in ARRAYS]
+            raise unknown(f"setting of {factory.name}", name, known, f"{HINT} {prefix}{name}")
         if name in ARRAYS:
             raise typer.BadParameter(f"{prefix}{name} is an array; --data chooses what is shown.", param_hint=HINT)
     values = {name: value for name, value in given.items() if name in factory.settings}
     values |= {name: convert(text, factory.settings[name], prefix) for name, text in texts.items()}
-    if missing := [name for name, p in factory.settings.items() if p.default is inspect.Parameter.empty and name not in values]:
-        raise typer.BadParameter(f"{factory.name} needs {' and '.join(f'--set {prefix}{name}=...' for name in missing)}.", param_hint=HINT)
+    required = [name for name, parameter in factory.settings.items() if parameter.default is inspect.Parameter.empty]
+    if missing := [f"--set {prefix}{name}=..." for name in required if name not in values]:
+        raise typer.BadParameter(f"{factory.name} needs {' and '.join(missing)}.", param_hint=HINT)
     return factory.call(**values)
 
 
@@ -104,7 +106,8 @@ def convert(text: str, parameter: inspect.Parameter, prefix: str = "") -> Any:
     >>> convert("1e5", parameter)
     100000
     """
-    annotation = parameter.annotation if isinstance(parameter.annotation, str) else getattr(parameter.annotation, "__name__", "")
+    given = parameter.annotation
+    annotation = given if isinstance(given, str) else getattr(given, "__name__", "")
     kinds = [part.strip() for part in annotation.split("|")]
     if kinds == ["str"]:
         return text

@@ -31,13 +31,18 @@ RESERVED = (
     | set(AGGREGATES)
     | set(LAYER)
 )
-# Units are names in equations, too.
+# Units are names in equations, too: those of Brian 2, with their squares and cubes.
 _UNIT_STEMS = (
-    "second metre meter gram amp ampere kelvin mole candela hertz volt ohm siemens farad coulomb watt joule".split()
+    "metre meter gram gramme second amp ampere mol mole molar candle hertz radian steradian newton pascal joule watt "
+    "coulomb volt farad ohm siemens weber tesla henry lumen lux becquerel gray sievert katal"
+).split()
+_UNIT_PREFIXES = ("", *"yzafpnumkMGTPEZY")
+UNIT_NAMES = (
+    frozenset(prefix + stem + power for prefix in _UNIT_PREFIXES for stem in _UNIT_STEMS for power in ("", "2", "3"))
+    | frozenset(prefix + stem for prefix in (*_UNIT_PREFIXES, "c", "d", "da", "h") for stem in ("liter", "litre"))
+    | frozenset(stem + power for stem in ("kelvin", "kilogram", "kilogramme", "cm", "mm", "um") for power in ("", "2", "3"))
+    | frozenset("ms us Hz kHz MHz mV nA pA uA mA nS uS pF nF uF mM uM nM".split())
 )
-UNIT_NAMES = frozenset(
-    prefix + stem for stem in _UNIT_STEMS for prefix in ("", "f", "p", "n", "u", "m", "c", "k", "M", "G")
-) | frozenset("ms us ns Hz kHz MHz mV uV nA pA uA mA nS uS mS pF nF uF mm um cm cm2 mm2 um2 uohm Mohm kohm".split())
 
 
 def check_identifier(name: object, owner: str, reserved: bool = True) -> None:

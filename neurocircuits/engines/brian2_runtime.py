@@ -153,8 +153,8 @@ class RuntimeSimulation(Simulation):
             )
         for name, part in parts.items():
             self.values[name].data["r"][...] = dense(part.values)
-        done = self._feed.position - sum(len(next(iter(q.values())).durations) for q in self._queue)
-        self._progress = done / self._feed.stop
+        ahead = sum(len(next(iter(q.values())).durations) for q in [parts, *self._queue])
+        self._progress = (self._feed.position - ahead) / self._feed.stop  # at the onset
         self._windows = list(self.phase.windows(float(first.durations[0])))  # type: ignore[union-attr]
         self._scale = self.scale(self._progress)
         self._within: list[tuple[float, Any]] = []

@@ -86,7 +86,7 @@ class Schedule:
                         n_steps, every = engine.window_steps(window)
                         windows.append((n_steps, every if learners and not phase.frozen(learners) else 0))
                         lengths.add(n_steps)
-                    rows.append((number, (position + k + 1) / phase.n_presentations, windows))
+                    rows.append((number, (position + k) / phase.n_presentations, windows))
                 position += len(durations)
         self.slot = math.gcd(*lengths)
         self.patterns = {name: np.stack(patterns) for name, patterns in kept.items()}

@@ -14,6 +14,7 @@ from neurocircuits.errors import DivergenceError
 
 Parts = dict[str, np.ndarray]
 _MOST_EVALUATIONS = 100_000  # of the right-hand sides, before a circuit counts as one that does not come to rest
+_LARGEST = 1e15  # of a state, where a circuit counts as one that runs away
 _STIFF_SIZE = 400  # values up to which a method for stiff equations, with its Jacobian, is the faster one
 
 
@@ -217,27 +218,34 @@ class Settler:
         x = self._gather(layout, n_rows, warm)
         horizon, evaluations = 0.01, 0
         residual = np.full(n_rows, np.inf)
-        while evaluations < _MOST_EVALUATIONS:
+
+        def slope(_: float, y: np.ndarray) -> np.ndarray:
+            nonlocal evaluations
+            evaluations += 1
+            if evaluations > _MOST_EVALUATIONS or not np.abs(y).max() < _LARGEST:
+                raise DivergenceError(
+                    f"Populations {' and '.join(loop.populations)}: there is no steady state, the equations do not come to "
+                    f"rest (states reach {np.abs(y).max():.3g} after up to {horizon:g} s). Weaken recurrent excitation, or run "
+                    f"in continuous time."
+                )
+            return self.slopes(loop, layout, y.reshape(n_rows, -1)).ravel()
+
+        while not (residual <= tolerance).all():
             result = solve_ivp(
-                lambda _, y: self.slopes(loop, layout, y.reshape(n_rows, -1)).ravel(),
+                slope,
                 (0.0, horizon),
                 x.ravel(),
+                t_eval=[horizon],
                 method="LSODA" if x.size <= _STIFF_SIZE else "RK45",
                 rtol=min(1e-6, 0.01 * tolerance),
                 atol=1e-12,
             )
-            evaluations += result.nfev
-            if not result.success or not np.isfinite(result.y[:, -1]).all():
-                raise DivergenceError(
-                    f"Populations {' and '.join(loop.populations)}: the equations diverge while they are relaxed (after "
-                    f"{horizon:g} s). Weaken recurrent excitation, or shorten the presentation and run in continuous time."
-                )
+            if not result.success:
+                raise DivergenceError(f"Populations {' and '.join(loop.populations)} cannot be integrated: {result.message}")
             moved = np.abs(result.y[:, -1].reshape(x.shape) - x).max(axis=1)
             x = result.y[:, -1].reshape(x.shape)
             scale = np.abs(x).max(axis=1)
             residual = moved / np.where(scale > 1e-9, scale, 1.0)
-            if (residual <= tolerance).all():
-                break
             horizon *= 2.0
         self._scatter(layout, x)
         self.feed(loop.populations, n_rows)

@@ -101,7 +101,9 @@ class SteadyStateSimulation(Simulation):
 
     def go(self, feed: Feed, observe: Observer) -> None:
         """Present from ``feed`` until it ends or ``observe`` asks for a pause."""
-        size = self.engine.batch if self.learns() else self.engine.batch * max(1, 512 // self.engine.batch)
+        stepped = self.engine.solver == "relaxation" and any(w.step for w in self.phase.timetable)  # type: ignore[union-attr]
+        one_by_one = self.learns() or stepped  # integration goes on from where the presentation before ended
+        size = self.engine.batch * (1 if one_by_one else max(1, 512 // self.engine.batch))
         while True:
             progress = feed.progress  # at the onset, before the feed moves on
             if (parts := feed.take(size)) is None or observe(self._present(parts, progress)):
