@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurocircuits.compile.equations import brian_functions, expand_functions, expression_dimension
-from neurocircuits.compile.plan import PathwayPlan, Plan, RulePlan
+from neurocircuits.compile.plan import PathwayPlan, Plan, PopulationPlan, RulePlan
 from neurocircuits.declare.protocol import Clamp, Protocol, Scale
 from neurocircuits.declare.steps import Cap, PerUnit
 from neurocircuits.engines.brian2_objects import build_group, quantity_of
@@ -118,11 +118,9 @@ class Program:
                 self.clock,
                 self.engine.method,
                 self.engine.dtype,
-                1,
-                shared,
-                False,
-                f"group_{name}",
-                "\n".join(lines),
+                shared=[*shared, *(p for p in self._read_outside(population) if p not in shared)],
+                name=f"group_{name}",
+                summed="\n".join(lines),
             )
             self.groups[name] = group
             for parameter in shared:
@@ -143,6 +141,12 @@ class Program:
             self._slow(name)
         for name in self.clamped:
             self._clamp(name)
+
+    @staticmethod
+    def _read_outside(population: PopulationPlan) -> list[str]:
+        """Return the parameters of sub-expressions: synapses that read those find their variables, but no constants."""
+        texts = [population.texts[name] for name in population.subexpressions]
+        return [p for p in population.parameters if any(re.search(rf"\b{p}\b", text) for text in texts)]
 
     @staticmethod
     def _override(phase: Any, key: str, default: float) -> float:

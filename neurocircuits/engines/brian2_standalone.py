@@ -9,6 +9,7 @@ next time step.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurocircuits.compile.plan import Plan
-from neurocircuits.declare.protocol import Phase, Protocol
+from neurocircuits.compile.plan import Plan, PopulationPlan
+from neurocircuits.declare.protocol import Clamp, Phase, Protocol
 from neurocircuits.declare.steps import LargestChange
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
 from neurocircuits.engines.brian2_dense import DenseProducts
@@ -56,7 +57,27 @@ def unsupported(engine: Brian2, plan: Plan, protocol: Protocol) -> list[str]:
             reasons.append(f"synapses {name!r}: LargestChange needs the whole matrix; use device='runtime'")
     for phase in protocol.phases:
         reasons += _phase_reasons(phase, plan)
-    return reasons
+    clamped = {i.population for phase in protocol.phases for i in phase.interventions if isinstance(i, Clamp)}
+    return reasons + [reason for name in sorted(clamped) for reason in _clamp_reasons(plan.populations[name], plan)]
+
+
+def _clamp_reasons(population: PopulationPlan, plan: Plan) -> list[str]:
+    """Return why a population cannot be clamped: the program puts clamps into ``r``, not into what is computed from it."""
+    derived = [name for name, e in population.subexpressions.items() if name != "r" and "r" in e.names]
+    texts = [population.texts[slow] for slow in population.slow]
+    for pathway in plan.pathways.values():
+        sides = [side for side in ("pre", "post") if getattr(pathway, side) == population.name]
+        rule = pathway.rule
+        own = [pathway.declaration.transmits]
+        own += [] if rule is None else [rule.text, *(aggregate.text for aggregate in rule.aggregates.values())]
+        texts += [re.sub(rf"_{side}\b", "", text) for text in own for side in sides]
+    used = [name for name in derived if any(re.search(rf"\b{name}\b", text) for text in texts)]
+    if not used:
+        return []
+    return [
+        f"population {population.name!r} is clamped, and its sub-expressions {', '.join(used)} of r are read by synapses or "
+        f"slow variables; write them in terms of r there, or use device='runtime'"
+    ]
 
 
 def _phase_reasons(phase: Phase, plan: Plan) -> list[str]:
@@ -101,8 +122,12 @@ class StandaloneSimulation(Simulation):
         Raises
         ------
         UnsupportedError
-            If the program cannot be built.
+            If the program cannot be built, or phases that record the same variables ask for what is not kept.
         """
+        if reasons := [reason for phase in protocol.phases for reason in _phase_reasons(phase, self.plan)]:
+            raise UnsupportedError(
+                "Brian2: phases that record a population share their variables, but\n  " + "\n  ".join(reasons)
+            )
         self.distance.begin()
         self._schedule = Schedule(self.engine, self.plan, protocol, self.streams)
         n_steps = self._schedule.n_steps

@@ -50,7 +50,7 @@ class Layer:
         functions = {
             "ranked": self.ranked,
             "winner": lambda x: self.ranked(x, 1),
-            "total": lambda x: x.sum(axis=1, keepdims=True),
+            "total": lambda x: np.broadcast_to(x.sum(axis=1, keepdims=True), x.shape),
         }
         return expression.evaluate(
             {name: dense(v) if np.ndim(v := values[name]) else v for name in expression.names}, functions

@@ -140,29 +140,25 @@ class Learner:
         return lambda: self._apply(pathway, change, live)
 
     def _apply(self, pathway: PathwayPlan, change: np.ndarray, live: np.ndarray | None) -> None:
+        """Add a change and put the weights in one last operation, which leaves them legal whenever a run is interrupted."""
         if live is not None and not len(live):
             return
-        weights = self.store.arrays[pathway.name]
+        weights, mask = self.store.arrays[pathway.name], self.store.masks.get(pathway.name)
         change += weights if live is None else weights[live]
         low, high = pathway.bounds
-        if (capped := self._bounds.get(pathway.name)) is not None:
-            np.clip(change, *(bound if live is None else bound[live] for bound in capped), out=change)
-        else:
-            if low > -np.inf:
-                np.maximum(change, low, out=change)
-            if high < np.inf:
-                np.minimum(change, high, out=change)
-        mask = self.store.masks.get(pathway.name)
-        if mask is not None and not low <= 0.0 <= high:
-            change *= mask if live is None else mask[live]
+        capped = self._bounds.get(pathway.name, (low, high))
+        if live is not None:
+            capped = tuple(np.broadcast_to(bound, weights.shape)[live] for bound in capped)
         normalise = pathway.declaration.normalise
         per_step = normalise if normalise is not None and normalise.every == "step" else None
+        revised = per_step is not None or (mask is not None and not low <= 0.0 <= high)
+        _clip(change, *capped, out=weights if live is None and not revised else change)
+        if revised and mask is not None:
+            change *= mask if live is None else mask[live]
         if per_step is not None and per_step.per == "target":
             per_step.apply(change)
-        if live is None:
-            weights[...] = change
-        else:
-            weights[live] = change
+        if live is not None or revised:
+            weights[slice(None) if live is None else live] = change
         if per_step is not None and per_step.per == "source":
             per_step.apply(weights)
             live = None
@@ -172,6 +168,12 @@ class Learner:
 def _around(values: np.ndarray, step: Cap, bounds: Bounds) -> Bounds:
     """Return bounds at most the size of a cap away from the present values."""
     return np.maximum(bounds[0], values - step.size), np.minimum(bounds[1], values + step.size)
+
+
+def _clip(values: np.ndarray, low: Any, high: Any, out: np.ndarray) -> None:
+    if np.ndim(high) or high < np.inf:
+        np.minimum(values, high, out=values)
+    np.maximum(values, low, out=out)
 
 
 def _change(
