@@ -94,11 +94,11 @@ def draw(trees: list[xr.DataTree]) -> Any:
     return figure
 
 
-def claim_targets_met(tree: xr.DataTree, inhibition: str) -> int:
-    """Count the diversity targets that a circuit meets, of three."""
-    met = sum(learning.measured(tree, name, inhibition=inhibition) < limit for name, limit in DIVERSE.items())
-    few = learning.measured(tree, "n_duplicates", inhibition=inhibition) <= MOST_DUPLICATES[tree.attrs["data"]]
-    return int(met + few)
+def claim_targets_met(tree: xr.DataTree, inhibition: str) -> float:
+    """Count the diversity targets that a circuit meets, of three; NaN if one was not measured."""
+    limits = {**DIVERSE, "n_duplicates": MOST_DUPLICATES[tree.attrs["data"]]}
+    values = np.array([float(learning.measured(tree, name, inhibition=inhibition)) for name in limits])
+    return float((values <= list(limits.values())).sum()) if np.isfinite(values).all() else float("nan")
 
 
 def claim_falls(name: str, *inhibition: str, by: float) -> Any:

@@ -2,16 +2,16 @@
 
 References
 ----------
-Seung HS (2018) Unsupervised learning by a nonlinear network with Hebbian excitatory and anti-Hebbian inhibitory neurons,
-arXiv:1812.11581. Yang R, Luther K, Seung HS (2020) Unsupervised feature discovery by neural networks with disynaptic
-recurrent inhibition (slides).
+Seung HS (2018) Unsupervised learning by a nonlinear network with Hebbian excitatory and anti-Hebbian inhibitory
+neurons, arXiv:1812.11581. Yang R, Luther K, Seung HS (2020) Unsupervised feature discovery by neural networks with
+disynaptic recurrent inhibition (slides).
 
 Notes
 -----
-Activity, plasticity of W (S to E) and A (E to I, tied to I to E) are printed in the slides; the update of the gain Lambda
-follows from the game that the network plays. What departs from the source: the gain is learned in its scale-free form by
-default (same fixed point, always positive), it has a floor, and its change in a presentation is capped. Numerical settings
-of the source could not be found: every number here is a default.
+Activity, plasticity of W (S to E) and A (E to I, tied to I to E) are printed in the slides; the update of the gain
+Lambda follows from the game that the network plays. What departs from the source: the gain is learned in its
+scale-free form by default (same fixed point, always positive), it has a floor, and its change in a presentation is
+capped. Numerical settings of the source could not be found: every number here is a default.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def circuit(
         raise ValidationError(f"seung2018.circuit: gain {gain!r} is not 'scale-free' or 'additive'.")
     if not 0 < gain_floor <= initial_gain:
         raise ValidationError(
-            f"seung2018.circuit: gain_floor {gain_floor!r} and initial_gain {initial_gain!r}; 0 < floor <= initial is needed."
+            f"seung2018.circuit: gain_floor {gain_floor!r} and initial_gain {initial_gain!r}; 0 < floor <= initial "
+            "is needed."
         )
     scale_free = gain == "scale-free"
     slow = "log_gain" if scale_free else "gain"

@@ -22,8 +22,8 @@ _HOME = {
     "neurocircuits.declare.stimulus": ("Patterns", "Presentations", "Stimulus"),
     "neurocircuits.declare.synapses": ("Synapses",),
     "neurocircuits.declare.weights": (
-        "AllToAll", "Constant", "Explicit", "FixedInDegree", "Given", "Lognormal", "Normal", "Normalise", "OneToOne", "Paired",
-        "Probability", "Symmetric", "Tied", "Uniform",
+        "AllToAll", "Constant", "Explicit", "FixedInDegree", "Given", "Lognormal", "Normal", "Normalise", "OneToOne",
+        "Paired", "Probability", "Symmetric", "Tied", "Uniform",
     ),
     "neurocircuits.compile.compiler": ("compile_circuit",),
     "neurocircuits.engines.steady_state": ("SteadyState",),

@@ -16,7 +16,8 @@ class NeurocircuitsError(Exception):
     Attributes
     ----------
     tree : xarray.DataTree or None
-        What a run had recorded when the error ended it, with the root attribute ``complete`` 0; None before anything ran.
+        What a run had recorded when the error ended it, with the root attribute ``complete`` 0; None before anything
+        ran.
     """
 
     tree: Any = None

@@ -260,9 +260,7 @@ def judge(claim: Claim, trees: Sequence[xr.DataTree]) -> Verdict:
     return {**result, "error": error} if error else result
 
 
-def computed(
-    figure: Figure, quick: bool, seed: int, engine: Engine | None = None, cache: bool = True
-) -> xr.DataTree:
+def computed(figure: Figure, quick: bool, seed: int, engine: Engine | None = None, cache: bool = True) -> xr.DataTree:
     """Return what a figure computes for a seed, from the cache if it is there and whole.
 
     Parameters

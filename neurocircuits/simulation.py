@@ -17,7 +17,14 @@ from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.serialise import to_json
 from neurocircuits.engines.base import Engine, Feed, Readings, check_supported, engines
 from neurocircuits.engines.checkpoint import Checkpoint
-from neurocircuits.errors import DivergenceError, InterruptedRun, NeurocircuitsError, StorageError, UnsupportedError, ValidationError
+from neurocircuits.errors import (
+    DivergenceError,
+    InterruptedRun,
+    NeurocircuitsError,
+    StorageError,
+    UnsupportedError,
+    ValidationError,
+)
 from neurocircuits.progress import Progress
 from neurocircuits.randomness import Streams
 from neurocircuits.results.assemble import assemble, stream
@@ -63,7 +70,8 @@ def run(
     store : path, optional
         Where the result is saved as well (``.zarr`` or ``.zip``), also when the run ends early.
     watch : callable, optional
-        ``watch(simulation, n_presentations)`` is called every ``watch_every`` presentations; returning True ends the run early.
+        ``watch(simulation, n_presentations)`` is called every ``watch_every`` presentations; returning True ends the
+        run early.
     watch_every : int
         Presentations between calls of ``watch``.
 
@@ -223,7 +231,8 @@ class _Run:
             low = part.values.data.min(initial=0.0) if hasattr(part.values, "indptr") else part.values.min()
             if low < 0 and not self.circuit.unconstrained:
                 raise ValidationError(
-                    f"Phase({phase.name!r}).stimuli[{name!r}]: the stimulus has negative values (down to {low:.4g}), but rates of "
+                    f"Phase({phase.name!r}).stimuli[{name!r}]: the stimulus has negative values (down to {low:.4g}), "
+                    "but rates of "
                     f"population {name!r} are not negative. Shift or split the data, or declare dale='unconstrained'."
                 )
         return parts
@@ -249,7 +258,7 @@ class _Run:
             self.stopped = bool(self.watch(simulation, before + self.position))
         return self.stopped or (self.checkpoint is not None and time.monotonic() - self.saved > self.every)
 
-    # -- checkpoints and ends -----------------------------------------------------------------------------------------------
+    # -- checkpoints and ends ------------------------------------------------------------------------------------------
 
     def _save_state(self, simulation: Any) -> None:
         if self.checkpoint is None or time.monotonic() - self.saved <= self.every:
@@ -275,10 +284,11 @@ class _Run:
 
     def _where(self) -> str:
         phase = self.protocol.phases[min(self.phase_index, len(self.protocol.phases) - 1)]
-        return f"In phase {phase.name!r} after {self.position} of {phase.n_presentations} presentations, at t = {self.time:g} s."
+        done = f"{self.position} of {phase.n_presentations} presentations"
+        return f"In phase {phase.name!r} after {done}, at t = {self.time:g} s."
 
     def _end_early(self, simulation: Any) -> tuple[Any, str]:
-        """Return what was recorded, with the weights as they are now, and words on where the run ended and what was kept."""
+        """Return what was recorded, with the present weights, and words on where the run ended and what was kept."""
         if self.position:
             self.collector.snapshot(simulation, self.time)
         ending = f"\n  {self._where()} What was recorded until then is in the error's attribute 'tree'"

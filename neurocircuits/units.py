@@ -1,6 +1,7 @@
 """Physical quantities without a heavy import: SI value and dimension, read from numbers, texts and Brian 2 quantities.
 
-Everything inside the package is in SI units. A quantity may be given as a plain number (without dimension), as a text such as ``"5 ms"`` or ``"2*nS/cm**2"``, or as a Brian 2 quantity.
+Everything inside the package is in SI units. A quantity may be given as a plain number (without dimension), as a text
+such as ``"5 ms"`` or ``"2*nS/cm**2"``, or as a Brian 2 quantity.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 from neurocircuits.errors import UnitError
 
 Dimension = tuple[float, ...]
-# Order of the seven base dimensions, the one that Brian 2 uses: length, mass, time, current, temperature, amount, luminosity.
+# Order of the seven base dimensions, the one that Brian 2 uses: length, mass, time, current, temperature, amount,
+# luminosity.
 DIMENSIONLESS: Dimension = (0.0,) * 7
 _BASE = ("metre", "kilogram", "second", "amp", "kelvin", "mole", "candela")
 
@@ -162,8 +164,7 @@ def quantity(value: Any, owner: str = "Quantity") -> Quantity:
             raise UnitError(
                 f"{owner}: {value!r} cannot be read. Write a number and units, for example '5 ms'."
             ) from None
-        result = _evaluate(tree, value)
-        return result
+        return _evaluate(tree, value)
     try:
         number = float(value)
     except (TypeError, ValueError):

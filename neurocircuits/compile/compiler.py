@@ -129,7 +129,8 @@ def _pathway(
         kind = "excitatory" if polarity > 0 else "inhibitory"
         fitting = [name for name, value in inputs.items() if value in (0, pre.sign_value)]
         raise ValidationError(
-            f"{owner_text}.input: {synapses.input!r} of population {post.name!r} takes {kind} synapses only, but population "
+            f"{owner_text}.input: {synapses.input!r} of population {post.name!r} takes {kind} synapses only, but "
+            "population "
             f"{pre.name!r} is {pre.sign}. Inputs that fit: {listed(fitting)}."
         )
     shared = synapses.weights if isinstance(synapses.weights, Tied | Paired) else None
@@ -146,7 +147,8 @@ def _pathway(
         raise ValidationError(f"{owner_text}.transmits: {synapses.transmits!r} is not a sum of h(w)*g(pre): {reason}.")
     if not circuit.unconstrained and any(float(term.constant({})) < 0 for term in terms):
         raise ValidationError(
-            f"{owner_text}.transmits: {synapses.transmits!r} has a negative term, but synapses of population {pre.name!r} are {pre.sign}. "
+            f"{owner_text}.transmits: {synapses.transmits!r} has a negative term, but synapses of population "
+            f"{pre.name!r} are {pre.sign}. "
             f"Rectify the difference, for example 'w*rectify(r_pre - 0.5)', or declare dale='unconstrained'."
         )
     unit = synapses.unit.dimension if synapses.unit is not None else parsed[post.name].dimensions[synapses.input]
@@ -188,7 +190,8 @@ def _check_transmission(
     asked = parsed[synapses.post].dimensions[synapses.input]
     if sent != asked:
         raise UnitError(
-            f"{owner}.transmits: {synapses.transmits!r} has the unit {unit_text(sent)} with weights in {unit_text(unit)}, but the "
+            f"{owner}.transmits: {synapses.transmits!r} has the unit {unit_text(sent)} with weights in "
+            f"{unit_text(unit)}, but the "
             f"input {synapses.input!r} of {synapses.post!r} is in {unit_text(asked)}. Change 'transmits' or 'unit'."
         )
 
@@ -252,12 +255,14 @@ def _rule(
     asked = tuple(a - b for a, b in zip(unit, _TIME, strict=True))
     if found != asked:
         raise UnitError(
-            f"{owner}: the drift {rule.drift!r} has the unit {unit_text(found)}, but {unit_text(asked)} is needed (weights in "
+            f"{owner}: the drift {rule.drift!r} has the unit {unit_text(found)}, but {unit_text(asked)} is needed "
+            "(weights in "
             f"{unit_text(unit)}, change per second). Give the learning rate a unit, for example eta='0.02 Hz'."
         )
     if isinstance(rule.step, PerUnit) and rule.step.name not in parsed[synapses.post].slow:
         raise ValidationError(
-            f"{owner}.step: PerUnit({rule.step.name!r}) needs a slow variable of {synapses.post!r}. It has: {listed(parsed[synapses.post].slow)}."
+            f"{owner}.step: PerUnit({rule.step.name!r}) needs a slow variable of {synapses.post!r}. It has: "
+            f"{listed(parsed[synapses.post].slow)}."
         )
     integers = exponent_integers(trees, parameters)
     terms, reason = separate(drift, sides, integers)

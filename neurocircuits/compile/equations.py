@@ -1,4 +1,4 @@
-"""Equations of a population: read with Brian 2's own parser, sorted into states, inputs, slow variables and sub-expressions.
+"""Equations of a population, read with Brian 2's own parser and sorted by what they are.
 
 Our flags are taken out before Brian 2 builds a group from the text; what it would let pass silently (a misspelt flag, a
 variable with a reserved name) is refused here.

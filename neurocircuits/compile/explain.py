@@ -25,7 +25,8 @@ def explain(plan: Plan, latex: bool = False) -> str:
             )
         elif loop.rectified:
             gone = f", {' and '.join(loop.eliminated)} eliminated" if loop.eliminated else ""
-            how = f"threshold-linear problem in {' and '.join(loop.rectified)}{gone}: projected gradient, then active sets"
+            unknowns = " and ".join(loop.rectified)
+            how = f"threshold-linear problem in {unknowns}{gone}: projected gradient, then active sets"
         else:
             how = "relaxation of the equations"
         lines.append(f"  {who}: {how}")
@@ -70,7 +71,8 @@ def _population(population: PopulationPlan, latex: bool) -> list[str]:
 def _pathway(pathway: PathwayPlan, plan: Plan, latex: bool) -> list[str]:
     arrow = "-->" if pathway.sign > 0 else "--|"
     lines = [
-        f"synapses {pathway.name}: {pathway.pre} {arrow} {pathway.post}.{pathway.input}, {pathway.declaration.transmits}"
+        f"synapses {pathway.name}: {pathway.pre} {arrow} {pathway.post}.{pathway.input}, "
+        f"{pathway.declaration.transmits}"
     ]
     if pathway.transposed:
         lines.append(f"  the transpose of {pathway.owner}")

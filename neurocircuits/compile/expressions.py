@@ -51,7 +51,9 @@ NUMPY_FUNCTIONS: dict[str, Any] = {
     "integer_power": _integer_power,
 } | {
     name: getattr(np, name)
-    for name in "exp log log10 expm1 log1p sqrt abs sign sin cos tan sinh cosh tanh arcsin arccos arctan floor ceil".split()
+    for name in (
+        "exp log log10 expm1 log1p sqrt abs sign sin cos tan sinh cosh tanh arcsin arccos arctan floor ceil"
+    ).split()
 }
 
 
@@ -68,7 +70,8 @@ class _Expand(ast.NodeTransformer):
         function = self.functions[node.func.id]
         if len(node.args) != len(function.arguments):
             raise ValidationError(
-                f"Function({function.name!r}) takes {len(function.arguments)} arguments, but {ast.unparse(node)!r} gives {len(node.args)}."
+                f"Function({function.name!r}) takes {len(function.arguments)} arguments, but {ast.unparse(node)!r} "
+                f"gives {len(node.args)}."
             )
         body = parse(function.expression, self.functions, f"Function({function.name!r})")
         return _Substitute(dict(zip(function.arguments, node.args, strict=True))).visit(body)
@@ -141,7 +144,8 @@ def _read(text: str, functions: Mapping[str, Function], owner: str, special: Col
                 if name in AGGREGATES or name in LAYER:
                     place = "aggregates" if name in AGGREGATES else "terms"
                     raise ValidationError(
-                        f"{owner}: {text!r} calls {name!r} directly. Name its value in the rule's {place} and use the name."
+                        f"{owner}: {text!r} calls {name!r} directly. Name its value in the rule's {place} and use "
+                        "the name."
                     )
                 candidates = difflib.get_close_matches(str(name), [*ELEMENTWISE, *special, *functions], 1)
                 hint = (

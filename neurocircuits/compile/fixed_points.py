@@ -33,8 +33,8 @@ def fixed_points(right_hand_sides: Mapping[str, ast.expr]) -> dict[str, sympy.Ex
     Returns
     -------
     dict of str to sympy.Expr
-        Fixed points in terms of inputs, slow variables, parameters, and of other states only where these form a loop that
-        is not linear. States for which none can be derived are missing.
+        Fixed points in terms of inputs, slow variables, parameters, and of other states only where these form a loop
+        that is not linear. States for which none can be derived are missing.
     """
     symbols = {name: symbol(name) for name in right_hand_sides}
     algebra: dict[str, sympy.Expr] = {}

@@ -297,8 +297,10 @@ class Plan:
             rule = self.pathways[name].rule if name in self.pathways else None
             if rule is not None and parameter in rule.whole and value != rule.parameters[parameter]:
                 raise ValidationError(
-                    f"Synapses({name!r}).rule: the exponent {parameter!r} = {rule.parameters[parameter]:g} is part of the compiled drift and "
-                    f"cannot be overridden with {value:g} in a phase. Declare a circuit of its own, or an exponent that is not whole."
+                    f"Synapses({name!r}).rule: the exponent {parameter!r} = {rule.parameters[parameter]:g} is part "
+                    "of the compiled drift and "
+                    f"cannot be overridden with {value:g} in a phase. Declare a circuit of its own, or an exponent "
+                    "that is not whole."
                 )
             values[name][parameter] = value
         return values

@@ -81,7 +81,8 @@ class Circuit:
         if synapses.bounds is not None and synapses.bounds[0] < 0 and not self.unconstrained:
             sign = self.population(synapses.pre).sign
             raise ValidationError(
-                f"{where}.bounds: the lower bound {synapses.bounds[0]} is negative. Weights are magnitudes; the sign comes "
+                f"{where}.bounds: the lower bound {synapses.bounds[0]} is negative. Weights are magnitudes; the sign "
+                "comes "
                 f"from population {synapses.pre!r} ({sign}). Use a bound of at least 0, or dale='unconstrained'."
             )
         if isinstance(synapses.weights, Tied | Paired):
@@ -102,7 +103,8 @@ class Circuit:
         if isinstance(synapses.weights, Tied):
             if (n_units[synapses.post], n_units[synapses.pre]) != (n_units[other.pre], n_units[other.post]):
                 raise ValidationError(
-                    f"{where}.weights: the transpose of {name!r} has shape ({n_units[other.pre]}, {n_units[other.post]}), "
+                    f"{where}.weights: the transpose of {name!r} has shape ({n_units[other.pre]}, "
+                    f"{n_units[other.post]}), "
                     f"not (post, pre) = ({n_units[synapses.post]}, {n_units[synapses.pre]})."
                 )
             return

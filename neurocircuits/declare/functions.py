@@ -24,7 +24,8 @@ LAYER = ("ranked", "winner", "total")
 RESERVED = (
     frozenset(
         "t dt t_in_timesteps xi drive w dale n_pre n_post i j N N_pre N_post N_incoming N_outgoing lastspike "
-        "not_refractory refractory clock rand randn poisson timestep inf pi e is_nan isinf True False and or not if else "
+        "not_refractory refractory clock rand randn poisson timestep inf pi e is_nan isinf True False and or not if "
+        "else "
         "delay owner plastic type".split()
     )
     | ELEMENTWISE
@@ -40,7 +41,9 @@ _UNIT_PREFIXES = ("", *"yzafpnumkMGTPEZY")
 UNIT_NAMES = (
     frozenset(prefix + stem + power for prefix in _UNIT_PREFIXES for stem in _UNIT_STEMS for power in ("", "2", "3"))
     | frozenset(prefix + stem for prefix in (*_UNIT_PREFIXES, "c", "d", "da", "h") for stem in ("liter", "litre"))
-    | frozenset(stem + power for stem in ("kelvin", "kilogram", "kilogramme", "cm", "mm", "um") for power in ("", "2", "3"))
+    | frozenset(
+        stem + power for stem in ("kelvin", "kilogram", "kilogramme", "cm", "mm", "um") for power in ("", "2", "3")
+    )
     | frozenset("ms us Hz kHz MHz mV nA pA uA mA nS uS pF nF uF mM uM nM".split())
 )
 

@@ -170,7 +170,8 @@ class Phase:
                     is_number(value) and 0 <= value < math.inf
                 ):
                     raise ValidationError(
-                        f"{owner}.plasticity[{key!r}]: {value!r} is no scale of a rate. Give True, False, a number of 0 or more, or a "
+                        f"{owner}.plasticity[{key!r}]: {value!r} is no scale of a rate. Give True, False, a number "
+                        "of 0 or more, or a "
                         f"schedule (Linear, Steps, Inverse)."
                     )
             set_(self, "plasticity", FrozenMap(self.plasticity))
@@ -276,12 +277,14 @@ def _check_phase(phase: Phase, circuit: Circuit) -> None:
         population = circuit.population(name)
         if not population.is_source:
             raise ValidationError(
-                f"{owner}.stimuli[{name!r}]: population {name!r} has equations and cannot be driven by a stimulus. Declare a "
+                f"{owner}.stimuli[{name!r}]: population {name!r} has equations and cannot be driven by a stimulus. "
+                "Declare a "
                 f"source population without equations and synapses from it. Sources: {listed(sources)}."
             )
         if stimulus.n_units != population.n_units:
             raise ValidationError(
-                f"{owner}.stimuli[{name!r}]: the stimulus has {stimulus.n_units} units, population {name!r} {population.n_units}."
+                f"{owner}.stimuli[{name!r}]: the stimulus has {stimulus.n_units} units, population {name!r} "
+                f"{population.n_units}."
             )
     if missing := [name for name in sources if name not in phase.stimuli]:
         raise ValidationError(f"{owner}.stimuli: source populations {listed(missing)} have no stimulus.")
@@ -315,7 +318,8 @@ def _check_override(key: str, value: Quantity, circuit: Circuit, owner: str) -> 
     declared = known[name][parameter]
     if value.dimension != declared.dimension:
         raise UnitError(
-            f"{owner}.parameters[{key!r}]: {value} has the unit {unit_text(value.dimension)}, but {parameter!r} of {name!r} has "
+            f"{owner}.parameters[{key!r}]: {value} has the unit {unit_text(value.dimension)}, but {parameter!r} of "
+            f"{name!r} has "
             f"{unit_text(declared.dimension)}."
         )
 

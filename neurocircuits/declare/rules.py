@@ -1,8 +1,9 @@
 """Plasticity rules: text for the drift of a weight, and a catalogue of published rules written with it.
 
-Names in the drift: ``w`` (magnitude; the signed value in unconstrained circuits and pairs), ``x_pre`` and ``x_post`` for any
-variable, input or sub-expression ``x`` of the two populations, ``dale`` (+1 or -1 of the source), ``n_pre``, ``n_post``, the
-rule's parameters, aggregates and population terms. The drift is a rate of change, in units of the weight per second.
+Names in the drift: ``w`` (magnitude; the signed value in unconstrained circuits and pairs), ``x_pre`` and ``x_post``
+for any variable, input or sub-expression ``x`` of the two populations, ``dale`` (+1 or -1 of the source), ``n_pre``,
+``n_post``, the rule's parameters, aggregates and population terms. The drift is a rate of change, in units of the
+weight per second.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Rule:
     parameters : mapping of str to quantity
         Constants of the texts.
     aggregates : mapping of str to str
-        Sums over one side, ``"sum_over_pre(...)"`` (a value per target) or ``"sum_over_post(...)"`` (a value per source).
+        Sums over one side, ``"sum_over_pre(...)"`` (a value per target) or ``"sum_over_post(...)"`` (a value per
+        source).
     terms : mapping of str to str
         Population terms, values that need the whole layer: expressions with ``ranked(x_post, k)`` (1 for the unit with
         the k-th largest value, 0 for others), ``winner(x_post)`` and ``total(x_post)``.
@@ -111,7 +113,7 @@ def Hebbian(eta: Any, gamma: float = 1.0, kappa: float = 0.0, step: Step = Euler
 
 
 def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler()) -> Rule:  # noqa: N802
-    """Return the rule of excitatory synapses onto inhibitory cells, with competition among those of one inhibitory cell.
+    """Return the rule of synapses onto inhibitory cells, with competition among those that converge on one cell.
 
     ``dw/dt = eta*(r_post*r_pre - (q**2 - p**2)*w - p**2*sum_pre w)``. With the reverse pathway tied to it, inhibition
     learns to decorrelate: for cells with power q**2 the second moments <r_i r_j> are held at p**2 or below.
@@ -174,7 +176,9 @@ def LateralAntiHebbian(eta: Any, p: float, step: Step = Euler()) -> Rule:  # noq
 
 
 def Oja(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
-    """Return Oja's rule, ``dw/dt = eta*r_post*(r_pre - r_post*w)``: rows tend to unit length along the principal direction.
+    """Return Oja's rule, ``dw/dt = eta*r_post*(r_pre - r_post*w)``.
+
+    Rows tend to unit length along the principal direction of their input.
 
     Parameters
     ----------

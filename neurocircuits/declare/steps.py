@@ -80,7 +80,9 @@ class Euler(Step):
 @declaration
 @dataclass(frozen=True)
 class LargestChange(Step):
-    """Change by ``size * D / max |D|`` over the matrix, whatever the duration (Krotov and Hopfield 2019, public notebook).
+    """Change by ``size * D / max |D|`` over the matrix, whatever the duration.
+
+    The public notebook of Krotov and Hopfield (2019) does so.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ class LargestChange(Step):
 @declaration
 @dataclass(frozen=True)
 class Cap(Step):
-    """Change by D times the duration, but leave no value more than ``size`` from what it was at the presentation's onset.
+    """Change by D times the duration, at most by ``size`` from the value at the presentation's onset.
 
     Parameters
     ----------

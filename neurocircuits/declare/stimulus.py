@@ -1,8 +1,8 @@
 """Stimuli: pure functions of a random stream and of presentation numbers, which compose.
 
 A stimulus answers one question: what are presentations k, l, m? So a run can be read in batches, resumed anywhere and
-repeated, and a corpus larger than memory is read by slices. ``a + b`` sums, ``a >> b`` follows, ``take``, ``shuffled`` and
-``sampled`` choose presentations.
+repeated, and a corpus larger than memory is read by slices. ``a + b`` sums, ``a >> b`` follows, ``take``,
+``shuffled`` and ``sampled`` choose presentations.
 """
 
 from __future__ import annotations

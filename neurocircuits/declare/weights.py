@@ -61,7 +61,7 @@ class Uniform(Weights):
 @declaration
 @dataclass(frozen=True)
 class Normal(Weights):
-    """Normal with ``mean`` and standard deviation ``sd``; for circuits with ``dale="unconstrained"``, or ``absolute``."""
+    """Normal with ``mean`` and ``sd``; for circuits with ``dale="unconstrained"``, or ``absolute``."""
 
     mean: float
     sd: float
@@ -191,7 +191,8 @@ class Normalise:
     def __post_init__(self) -> None:
         if self.per not in ("target", "source") or self.every not in ("step", "presentation"):
             raise ValidationError(
-                f"Normalise: per={self.per!r}, every={self.every!r}. Allowed: per 'target' or 'source', every 'step' or 'presentation'."
+                f"Normalise: per={self.per!r}, every={self.every!r}. Allowed: per 'target' or 'source', every 'step' "
+                "or 'presentation'."
             )
         check_numbers("Normalise", norm=self.norm, value=self.value)
         if not (self.norm > 0 and self.value > 0):
@@ -292,7 +293,8 @@ class Explicit:
             object.__setattr__(self, name, FrozenArray(indices.astype(int)))
         if self.post.values.shape != self.pre.values.shape:
             raise ValidationError(
-                f"Explicit: {len(self.post.values)} post and {len(self.pre.values)} pre indices; a synapse has one of each."
+                f"Explicit: {len(self.post.values)} post and {len(self.pre.values)} pre indices; a synapse has one "
+                "of each."
             )
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:

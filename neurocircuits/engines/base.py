@@ -108,7 +108,7 @@ class Simulation(ABC):
         self.learner = Learner(plan, self.store, self.values, self.parameters)
         self.phase: Phase | None = None
 
-    def prepare(self, protocol: Protocol) -> None:
+    def prepare(self, protocol: Protocol) -> None:  # noqa: B027
         """Get ready for a whole protocol, once, before its first phase."""
 
     def begin(self, phase: Phase, resumed: bool = False) -> None:

@@ -1,7 +1,8 @@
 """Dense pathways of a Brian 2 network as matrix products in network operations, and feeding, learning and recording.
 
-The operations are bound to the buffers of the groups. In a time step: at onsets the next stimulus is pulled, then products
-(before the state update), then the state update, then learning if it is due, then the end of a presentation is noted.
+The operations are bound to the buffers of the groups. In a time step: at onsets the next stimulus is pulled, then
+products (before the state update), then the state update, then learning if it is due, then the end of a presentation
+is noted.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class DenseProducts:
 
 
 def bound_values(values: PopulationValues, group: Any, copies: int) -> None:
-    """Bind the variables of a population to the buffers of its group, (copies, unit); slow ones of one copy are shared."""
+    """Bind the variables of a population to the buffers of its group, (copies, unit); one copy shares slow ones."""
     plan = values.plan
     for name in (*plan.states, *plan.inputs):
         values.data[name] = group.variables[name].get_value().reshape(copies, plan.n_units)

@@ -46,8 +46,8 @@ class Brian2(Engine):
     directory : str or None
         Where a standalone program is built; a temporary folder unless given.
     tolerance : float or None
-        Largest mean distance from the steady state at the end of presentations, relative to the largest rate; beyond it the run
-        fails with the step and duration that would do. None checks nothing.
+        Largest mean distance from the steady state at the end of presentations, relative to the largest rate; beyond
+        it the run fails with the step and duration that would do. None checks nothing.
 
     Raises
     ------
@@ -113,7 +113,8 @@ class Brian2(Engine):
         for phase in protocol.phases:
             if self.batch > 1 and phase.n_per_epoch % self.batch:
                 reasons.append(
-                    f"phase {phase.name!r} has {phase.n_per_epoch} presentations an epoch, no multiple of batch={self.batch}"
+                    f"phase {phase.name!r} has {phase.n_per_epoch} presentations an epoch, no multiple of "
+                    f"batch={self.batch}"
                 )
         if self.device == "cpp_standalone":
             from neurocircuits.engines.brian2_standalone import unsupported
@@ -166,7 +167,8 @@ class Brian2(Engine):
             every = multiple(self.learning_step, dt, "Brian2.learning_step", "dt")
             if n_steps % every:
                 raise ValidationError(
-                    f"Brian2.learning_step: {self.learning_step:g} s does not divide the presentation of {window.duration:g} s. "
+                    f"Brian2.learning_step: {self.learning_step:g} s does not divide the presentation of "
+                    f"{window.duration:g} s. "
                     f"Choose a step that does."
                 )
             return n_steps, every

@@ -61,7 +61,8 @@ def owned(target: str, dtype: str = "float64", device: str = "runtime", director
     steps = [float(clock.dt_) for clock in clocks]
     if device != "runtime" and before is devices.all_devices[device]:
         raise UnsupportedError(
-            f"Brian2: this process has set Brian 2's device {device!r} itself, and what it built there would be lost. Call "
+            f"Brian2: this process has set Brian 2's device {device!r} itself, and what it built there would be "
+            "lost. Call "
             f"brian2.set_device('runtime') first, or use Brian2(device='runtime')."
         )
     frozen = gc.get_freeze_count()

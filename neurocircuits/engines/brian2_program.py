@@ -1,7 +1,7 @@
 """The Brian 2 objects of a standalone program: groups, one Synapses object for each array, and scheduled operations.
 
-Order within a time step, at its start: learning of the step that just ended (order -20), the record (-15), copies of weights
-for the phase that ended (-10), what a phase changes (-5), the stimulus (0); then sums, then state updates.
+Order within a time step, at its start: learning of the step that just ended (order -20), the record (-15), copies of
+weights for the phase that ended (-10), what a phase changes (-5), the stimulus (0); then sums, then state updates.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Program:
         self.operations: list[Any] = []
         self.changing: set[str] = set()
 
-    # -- timed values -------------------------------------------------------------------------------------------------------
+    # -- timed values --------------------------------------------------------------------------------------------------
 
     def _timed(self, values: np.ndarray, dt: float, name: str) -> Any:
         return self.b2.TimedArray(np.asarray(values, dtype=float), dt=dt * self.b2.second, name=name)
@@ -84,7 +84,7 @@ class Program:
             owner.run_regularly(code, dt=steps * self.engine.dt * self.b2.second, when="start", order=order, name=name)
         )
 
-    # -- groups -------------------------------------------------------------------------------------------------------------
+    # -- groups --------------------------------------------------------------------------------------------------------
 
     def _build_groups(self) -> None:
         for name, population in self.plan.populations.items():
@@ -193,10 +193,10 @@ class Program:
         code = "clamped = clamped_timed(phase_timed(t)*second, i)\nheld = held_timed(phase_timed(t)*second, i)"
         self._regularly(group, code, self.schedule.phase_slots * self.schedule.slot, -5, f"clamp_{name}")
 
-    # -- learning -----------------------------------------------------------------------------------------------------------
+    # -- learning ------------------------------------------------------------------------------------------------------
 
     def _rate(self, name: str, namespace: dict[str, Any]) -> str:
-        """Return the factor of a drift: for how long a learner learns at the end of the tick that just ended, mostly 0."""
+        """Return the factor of a drift: how long a learner learns at the end of the last tick, mostly 0."""
         tick = self.schedule.tick * self.engine.dt
         namespace["learning_timed"] = self._timed(self.schedule.learning[name], tick, f"learning_{name}")
         namespace["half_step"] = 0.5 * self.engine.dt * self.b2.second
@@ -270,7 +270,7 @@ class Program:
             lines.append(f"{variable}_at_{k} = {variable}*end_{k}(t) + {variable}_at_{k}*(1 - end_{k}(t))")
         self._regularly(owner, "\n".join(lines), self.schedule.phase_slots * self.schedule.slot, -10, f"keep_{rename}")
 
-    # -- synapses -----------------------------------------------------------------------------------------------------------
+    # -- synapses ------------------------------------------------------------------------------------------------------
 
     def _sent(self, text: str, pathway: PathwayPlan, side: str) -> str:
         """Return what a pathway transmits with its presynaptic population on ``side``, clamps put in."""
@@ -299,7 +299,8 @@ class Program:
                     pre, post = ("post", "pre") if other.transposed else ("pre", "post")
                     fed = unit_text(self.plan.populations[other.post].dimensions[other.input])
                     lines.append(
-                        f"in_{other.name}_{post} = {self._sent(other.declaration.transmits, other, pre)} : {fed} (summed)"
+                        f"in_{other.name}_{post} = {self._sent(other.declaration.transmits, other, pre)} : {fed} "
+                        "(summed)"
                     )
             namespace: dict[str, Any] = dict(brian_functions())
             rule, scaled = pathway.rule, self._scale_lines(pathway)
@@ -347,7 +348,9 @@ class Program:
             side = "post" if aggregate.over == "pre" else "pre"
             text = self._held(self._held(aggregate.text, pathway.pre, "_pre"), pathway.post, "_post")
             text = self._with_parameters(text, pathway)
-            lines.append(f"{name}_{pathway.name}_{side} = {text} : {self._aggregate_unit(pathway, aggregate.text)} (summed)")
+            lines.append(
+                f"{name}_{pathway.name}_{side} = {text} : {self._aggregate_unit(pathway, aggregate.text)} (summed)"
+            )
         return lines
 
     def _learning(self, pathway: PathwayPlan, rule: RulePlan, synapses: Any, unit: str) -> None:
@@ -419,7 +422,7 @@ class Program:
                 synapses, code, self.schedule.phase_slots * self.schedule.slot, -5, f"scale_{n}_{pathway.name}"
             )
 
-    # -- running ------------------------------------------------------------------------------------------------------------
+    # -- running -------------------------------------------------------------------------------------------------------
 
     def run(self, directory: Path) -> dict[str, Any]:
         """Build and run the program, and return its record.
@@ -427,8 +430,8 @@ class Program:
         Returns
         -------
         dict
-            ``states`` at the end of each presentation by (population, state); ``weights`` by pathway and ``slow`` by (population,
-            variable) at the end of each phase.
+            ``states`` at the end of each presentation by (population, state); ``weights`` by pathway and ``slow`` by
+            (population, variable) at the end of each phase.
         """
         b2 = self.b2
         self._build_groups()

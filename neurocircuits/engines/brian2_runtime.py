@@ -1,4 +1,4 @@
-"""A live Brian 2 network: stimuli are pulled at onsets, learning and recording happen in operations, one run() for a phase."""
+"""A live Brian 2 network: one run() for a phase, with feeding, learning and recording in operations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RuntimeSimulation(Simulation):
         self._fresh = False
         self.distance = DistanceCheck(self, engine.tolerance)
 
-    # -- building -----------------------------------------------------------------------------------------------------------
+    # -- building ------------------------------------------------------------------------------------------------------
 
     def prepare(self, protocol: Protocol) -> None:
         """Get ready for a whole protocol: what it overrides and its time steps are built into the network."""
@@ -103,12 +103,13 @@ class RuntimeSimulation(Simulation):
             if key.split(".")[0] in self._shared and key.split(".")[1] not in self._shared[key.split(".")[0]]
         ]:
             raise ValidationError(
-                f"Phase({phase.name!r}).parameters: {missing} are not built into the network; call prepare(protocol) first."
+                f"Phase({phase.name!r}).parameters: {missing} are not built into the network; call prepare(protocol) "
+                "first."
             )
         self.products.bind()
         self.distance.begin()
 
-    # -- running ------------------------------------------------------------------------------------------------------------
+    # -- running -------------------------------------------------------------------------------------------------------
 
     def go(self, feed: Feed, observe: Observer) -> None:
         """Present from ``feed`` until it ends or ``observe`` asks for a pause, in one run of the network."""
@@ -226,7 +227,8 @@ class RuntimeSimulation(Simulation):
             for state in values.plan.states:
                 if not np.isfinite(values.data[state]).all():
                     raise DivergenceError(
-                        f"Population({name!r}): {state!r} is not finite at the end of row {int(next(iter(self._parts.values())).index[0])} of the "
+                        f"Population({name!r}): {state!r} is not finite at the end of row "
+                        f"{int(next(iter(self._parts.values())).index[0])} of the "
                         f"stimulus. {self.distance.advice()}"
                     )
         if self.learns():

@@ -122,7 +122,9 @@ class Schedule:
         for k, (_, _, windows) in enumerate(rows):
             for n_steps, every in windows:
                 if every:
-                    moments.setdefault(k, []).extend((end, every) for end in range(start + every, start + n_steps + 1, every))
+                    moments.setdefault(k, []).extend(
+                        (end, every) for end in range(start + every, start + n_steps + 1, every)
+                    )
                 start += n_steps
         self.tick = math.gcd(*(end for pairs in moments.values() for end, _ in pairs)) or self.n_steps
         self.learning = {name: np.zeros(self.n_steps // self.tick + 1) for name in learners}

@@ -1,9 +1,9 @@
 """One compiled C++ program for a whole protocol, presented to the rest of the package as if it were live.
 
-The program is built and run when the protocol is known; then its record is replayed presentation by presentation. Switches,
-scales and overridden parameters are timed arrays, interventions are operations at the phase boundaries, each distinct pattern
-is stored once. Learning happens when it does in runtime mode: at the end of each learning step, which is the start of the
-next time step.
+The program is built and run when the protocol is known; then its record is replayed presentation by presentation.
+Switches, scales and overridden parameters are timed arrays, interventions are operations at the phase boundaries,
+each distinct pattern is stored once. Learning happens when it does in runtime mode: at the end of each learning step,
+which is the start of the next time step.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def unsupported(engine: Brian2, plan: Plan, protocol: Protocol) -> list[str]:
             reasons.append(f"synapses {name!r} are normalised; use device='runtime'")
         if rule is not None and rule.layer_terms:
             reasons.append(
-                f"synapses {name!r}: population terms ({', '.join(rule.layer_terms)}) need the whole layer; use device='runtime'"
+                f"synapses {name!r}: population terms ({', '.join(rule.layer_terms)}) need the whole layer; use "
+                "device='runtime'"
             )
         if rule is not None and isinstance(rule.step, LargestChange):
             reasons.append(f"synapses {name!r}: LargestChange needs the whole matrix; use device='runtime'")
@@ -62,7 +63,7 @@ def unsupported(engine: Brian2, plan: Plan, protocol: Protocol) -> list[str]:
 
 
 def _clamp_reasons(population: PopulationPlan, plan: Plan) -> list[str]:
-    """Return why a population cannot be clamped: the program puts clamps into ``r``, not into what is computed from it."""
+    """Return why a population cannot be clamped: the program clamps ``r``, not what is computed from it."""
     derived = [name for name, e in population.subexpressions.items() if name != "r" and "r" in e.names]
     texts = [population.texts[slow] for slow in population.slow]
     for pathway in plan.pathways.values():
@@ -75,7 +76,8 @@ def _clamp_reasons(population: PopulationPlan, plan: Plan) -> list[str]:
     if not used:
         return []
     return [
-        f"population {population.name!r} is clamped, and its sub-expressions {', '.join(used)} of r are read by synapses or "
+        f"population {population.name!r} is clamped, and its sub-expressions {', '.join(used)} of r are read by "
+        "synapses or "
         f"slow variables; write them in terms of r there, or use device='runtime'"
     ]
 
@@ -145,7 +147,8 @@ class StandaloneSimulation(Simulation):
                     self._record = program.run(directory)
                 except RuntimeError as error:
                     raise UnsupportedError(
-                        f"Brian2: the standalone program in '{directory}' could not be built or run: {error}. Run 'neurocircuits doctor', or "
+                        f"Brian2: the standalone program in '{directory}' could not be built or run: {error}. Run "
+                        "'neurocircuits doctor', or "
                         f"use device='runtime'."
                     ) from error
         finally:
@@ -208,14 +211,16 @@ class StandaloneSimulation(Simulation):
         for name, array in self.store.arrays.items():
             if not np.isfinite(array).all():
                 raise DivergenceError(
-                    f"Synapses({name!r}): weights are not finite at the end of the standalone program, whose record is complete. Lower the "
+                    f"Synapses({name!r}): weights are not finite at the end of the standalone program, whose record "
+                    "is complete. Lower the "
                     f"learning rate or use a smaller dt."
                 )
         for (name, state), rows in self._record["states"].items():
             if not np.isfinite(rows).all():
                 row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
                 raise DivergenceError(
-                    f"Population({name!r}): {state!r} is not finite from presentation {row} on; the record is complete. Use a smaller dt."
+                    f"Population({name!r}): {state!r} is not finite from presentation {row} on; the record is "
+                    "complete. Use a smaller dt."
                 )
         if self._verdict is not None:
             raise self._verdict

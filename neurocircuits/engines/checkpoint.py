@@ -1,8 +1,8 @@
 """Checkpoints: a folder from which another process continues a run to the bit.
 
 ``run.json`` holds the declarations and ``arrays.npz`` their large arrays, both written once; ``state-<n>.npz`` holds
-everything that changes, and ``latest.json``, replaced in one step, says which state counts. Recorded rows are spooled into
-``parts`` before a state is written, so a state always fits the parts that it counts.
+everything that changes, and ``latest.json``, replaced in one step, says which state counts. Recorded rows are spooled
+into ``parts`` before a state is written, so a state always fits the parts that it counts.
 """
 
 from __future__ import annotations

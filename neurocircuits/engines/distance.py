@@ -59,7 +59,8 @@ class DistanceCheck:
         if dt > found.explicit_limit > 0:
             self._warned = True
             warnings.warn(
-                f"Brian2: dt = {dt:g} s is beyond the limit of explicit steps, {found.explicit_limit:.3g} s, if all cells are "
+                f"Brian2: dt = {dt:g} s is beyond the limit of explicit steps, {found.explicit_limit:.3g} s, if all "
+                "cells are "
                 f"active (loop gain s = {found.loop_gain:.3g}, ringing at {found.ringing:.3g} Hz). {self.advice()}",
                 RuntimeWarning,
                 stacklevel=2,
@@ -103,7 +104,8 @@ class DistanceCheck:
         mean = float(np.mean(self._recent)) if len(self._recent) >= (_AT_LEAST if at_end else _MEAN_OF) else 0.0
         if self.tolerance is not None and mean > self.tolerance:
             raise DivergenceError(
-                f"Brian2: at the end of presentations of {durations[0]:g} s the rates are {100 * mean:.3g} % of the largest "
+                f"Brian2: at the end of presentations of {durations[0]:g} s the rates are {100 * mean:.3g} % of the "
+                "largest "
                 f"away from their steady state (mean of {len(self._recent)} checks), beyond the tolerance of "
                 f"{100 * self.tolerance:g} %. {self.advice()} Or allow it with Brian2(tolerance=None)."
             )
@@ -137,4 +139,5 @@ class DistanceCheck:
         found = self._stability()
         if not found.explicit_limit > 0:
             return "The circuit itself is unstable: weaken recurrent excitation."
-        return f"Use dt <= {0.5 * found.explicit_limit:.2g} s and presentations of at least {2 * found.settling_time:.2g} s."
+        step, duration = 0.5 * found.explicit_limit, 2 * found.settling_time
+        return f"Use dt <= {step:.2g} s and presentations of at least {duration:.2g} s."

@@ -1,7 +1,7 @@
 """Mean drifts of weights over a batch, from the values of the two populations of a pathway.
 
-Separable terms become matrix products; a drift that is no sum of products is evaluated presentation by presentation. If a
-population term gates every term, only the rows that it leaves alive are computed.
+Separable terms become matrix products; a drift that is no sum of products is evaluated presentation by presentation.
+If a population term gates every term, only the rows that it leaves alive are computed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ class Layer:
         self._found: list[tuple[Any, np.ndarray, list[np.ndarray]]] = []
 
     def ranked(self, x: Any, k: Any) -> np.ndarray:
-        """Return 1 where ``x`` (batch, unit) is the k-th largest of its row, 0 elsewhere; ties go to the lower index."""
+        """Return 1 where ``x`` (batch, unit) is the k-th largest of its row, else 0; ties go to the lower index."""
         rank = int(k)
         if not 1 <= rank <= x.shape[1]:
             raise ValidationError(f"ranked(x, {k:g}): there is no such rank among {x.shape[1]} units, counted from 1.")
-        for known, rest, order in self._found:
-            if known is x:
-                break
-        else:
-            rest, order = np.array(x, dtype=float), []
-            self._found.append((x, rest, order))
+        found = next((entry for entry in self._found if entry[0] is x), None)
+        if found is None:
+            found = (x, np.array(x, dtype=float), [])
+            self._found.append(found)
+        _, rest, order = found
         rows = np.arange(len(rest))
         while len(order) < rank:
             order.append(rest.argmax(axis=1))

@@ -96,7 +96,7 @@ class Learner:
                 normalise.apply(self.store.arrays[name])
                 self.store.changed(name)
 
-    # -- slow variables ---------------------------------------------------------------------------------------------------
+    # -- slow variables ------------------------------------------------------------------------------------------------
 
     def _limits(self, name: str, slow: str) -> Bounds:
         return self.plan.populations[name].declaration.bounds.get(slow, (-np.inf, np.inf))
@@ -111,7 +111,8 @@ class Learner:
         change = _change(step, drift, seconds * factor, factor, progress, values)
         if not np.isfinite(change.sum()) and (bad := np.flatnonzero(~np.isfinite(change))).size:
             raise DivergenceError(
-                f"Population({name!r}): the change of {slow!r} at unit {bad[0]} is {change[bad[0]]:g}. Lower its learning rate or bound it."
+                f"Population({name!r}): the change of {slow!r} at unit {bad[0]} is {change[bad[0]]:g}. Lower its "
+                "learning rate or bound it."
             )
         low, high = self._bounds.get((name, slow)) or self._limits(name, slow)
 
@@ -121,7 +122,7 @@ class Learner:
 
         return apply
 
-    # -- weights ----------------------------------------------------------------------------------------------------------
+    # -- weights -------------------------------------------------------------------------------------------------------
 
     def _weights(
         self, pathway: PathwayPlan, drift_of: Drift, seconds: float, factor: float, progress: float
@@ -134,13 +135,14 @@ class Learner:
         if not np.isfinite(change.sum()) and (bad := np.argwhere(~np.isfinite(change))).size:
             post, pre = int(bad[0, 0] if live is None else live[bad[0, 0]]), int(bad[0, 1])
             raise DivergenceError(
-                f"Synapses({pathway.name!r}): the change of the weight at post {post}, pre {pre} is {change[tuple(bad[0])]:g} (step {step}). "
+                f"Synapses({pathway.name!r}): the change of the weight at post {post}, pre {pre} is "
+                f"{change[tuple(bad[0])]:g} (step {step}). "
                 f"Lower the learning rate, shorten the presentations or use more sub-steps."
             )
         return lambda: self._apply(pathway, change, live)
 
     def _apply(self, pathway: PathwayPlan, change: np.ndarray, live: np.ndarray | None) -> None:
-        """Add a change and put the weights in one last operation, which leaves them legal whenever a run is interrupted."""
+        """Add a change and put the weights in one last operation: they are legal whenever a run is interrupted."""
         if live is not None and not len(live):
             return
         weights, mask = self.store.arrays[pathway.name], self.store.masks.get(pathway.name)

@@ -78,8 +78,8 @@ def active_set(matrix: np.ndarray, b: np.ndarray, active: np.ndarray, symmetric:
 def active_sets(lateral: Mediated, b: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, int]:
     """Solve all rows of a batch by block principal pivoting, where a few units mediate the lateral matrix.
 
-    With d the diagonal, F and G the two factors and m the active units of a row, x = m (b - F y)/d where y solves the small
-    problem (1 + G diag(m/d) F) y = G diag(m/d) b. The matrices of all rows come from one product.
+    With d the diagonal, F and G the two factors and m the active units of a row, x = m (b - F y)/d where y solves the
+    small problem (1 + G diag(m/d) F) y = G diag(m/d) b. The matrices of all rows come from one product.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def active_sets(lateral: Mediated, b: np.ndarray, active: np.ndarray) -> tuple[n
     Returns
     -------
     x : ndarray, shape (batch, n)
-        Solution, 0 in rows where the exchange of units did not end; rounding errors are larger than in `active_set` by the
-        condition of the small problem.
+        Solution, 0 in rows where the exchange of units did not end; rounding errors are larger than in `active_set`
+        by the condition of the small problem.
     iterations : int
         Of the whole batch.
     """

@@ -159,7 +159,7 @@ class Settler:
             if "r" not in self.plan.populations[name].states:
                 del self.values[name].data["r"]
 
-    # -- other loops ------------------------------------------------------------------------------------------------------
+    # -- other loops ---------------------------------------------------------------------------------------------------
 
     def _layout(self, loop: Loop) -> list[tuple[str, str, slice]]:
         layout, start = [], 0
@@ -224,8 +224,10 @@ class Settler:
             evaluations += 1
             if evaluations > _MOST_EVALUATIONS or not np.abs(y).max() < _LARGEST:
                 raise DivergenceError(
-                    f"Populations {' and '.join(loop.populations)}: there is no steady state, the equations do not come to "
-                    f"rest (states reach {np.abs(y).max():.3g} after up to {horizon:g} s). Weaken recurrent excitation, or run "
+                    f"Populations {' and '.join(loop.populations)}: there is no steady state, the equations do not "
+                    "come to "
+                    f"rest (states reach {np.abs(y).max():.3g} after up to {horizon:g} s). Weaken recurrent "
+                    "excitation, or run "
                     f"in continuous time."
                 )
             return self.slopes(loop, layout, y.reshape(n_rows, -1)).ravel()
@@ -241,7 +243,8 @@ class Settler:
                 atol=1e-12,
             )
             if not result.success:
-                raise DivergenceError(f"Populations {' and '.join(loop.populations)} cannot be integrated: {result.message}")
+                names = " and ".join(loop.populations)
+                raise DivergenceError(f"Populations {names} cannot be integrated: {result.message}")
             moved = np.abs(result.y[:, -1].reshape(x.shape) - x).max(axis=1)
             x = result.y[:, -1].reshape(x.shape)
             scale = np.abs(x).max(axis=1)

@@ -1,4 +1,4 @@
-"""Solvers of steady states: threshold-linear problems by projected gradient and active sets, others by fixed-point iteration.
+"""Solvers of steady states: projected gradient and active sets, and fixed-point iteration.
 
 A threshold-linear circuit at rest solves, for every row b of a batch, the complementarity problem
 x >= 0, b - L x <= 0, x (b - L x) = 0, which for symmetric positive definite L is a convex quadratic programme
@@ -51,7 +51,8 @@ def complementarity_residual(matrix: np.ndarray, b: np.ndarray, x: np.ndarray) -
 def largest_eigenvalue(matrix: np.ndarray) -> float:
     """Return an upper bound of the largest eigenvalue of a symmetric matrix.
 
-    For a non-negative matrix the bound is that of Collatz and Wielandt, max (L v)_i / v_i, and tight after a few products.
+    For a non-negative matrix the bound is that of Collatz and Wielandt, max (L v)_i / v_i, and tight after a few
+    products.
     """
     if matrix.min() < 0:
         return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1])
@@ -119,7 +120,12 @@ class ThresholdLinearSolver:
         return Solution(x, residual, iterations)
 
     def _gradient(self, matrix: np.ndarray, b: np.ndarray, x: np.ndarray, goal: float) -> tuple[np.ndarray, int]:
-        """Accelerated projected gradient with restart of each row on its own (Beck and Teboulle 2009; O'Donoghue and Candes 2015)."""
+        """Take accelerated projected gradient steps, with restart of each row on its own.
+
+        References
+        ----------
+        Beck and Teboulle (2009), doi:10.1137/080716542; O'Donoghue and Candes (2015), doi:10.1007/s10208-013-9150-3.
+        """
         largest = largest_eigenvalue(matrix)
         if not 0 < largest < np.inf:
             return x, 0

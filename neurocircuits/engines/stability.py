@@ -27,7 +27,8 @@ class Stability:
     Attributes
     ----------
     explicit_limit : float
-        Largest stable step of explicit Euler, in seconds; infinite without dynamics, 0 if the circuit itself is unstable.
+        Largest stable step of explicit Euler, in seconds; infinite without dynamics, 0 if the circuit itself is
+        unstable.
     settling_time : float
         Time in which a deviation falls to 1/1000, in seconds.
     ringing : float
@@ -70,7 +71,7 @@ def stability(plan: Plan, store: WeightStore, values: dict[str, PopulationValues
 
 
 def jacobians(plan: Plan, store: WeightStore, values: dict[str, PopulationValues]) -> Iterator[np.ndarray]:
-    """Yield the Jacobian of the fast variables of each loop, (states, states), with all threshold-linear cells active."""
+    """Yield the Jacobian of each loop's fast variables, (states, states), with all threshold-linear cells active."""
     for loop in plan.loops:
         if any(plan.populations[name].states for name in loop.populations):
             jacobian = _response_jacobian(plan, store, values, loop)
@@ -173,7 +174,7 @@ def _numeric_jacobian(plan: Plan, store: WeightStore, values: dict[str, Populati
     x = settler._gather(layout, 1, True)
     size = x.shape[1]
     step = 1e-6 * max(1.0, float(np.abs(x).max()))
-    for name, own in copies.items():
+    for own in copies.values():
         own.data |= {key: np.repeat(dense_row(v), 2 * size, axis=0) for key, v in own.data.items() if np.ndim(v) == 2}
     shifted = np.concatenate([x + step * np.eye(size), x - step * np.eye(size)])
     slopes = settler.slopes(loop, layout, shifted)

@@ -117,7 +117,8 @@ class SteadyStateSimulation(Simulation):
         learning = self.learns()
         if learning and n_rows > 1 and durations.min() != durations.max():
             raise ValidationError(
-                f"SteadyState: durations in a batch differ ({durations.min():g} to {durations.max():g} s), but a batch learns for one "
+                f"SteadyState: durations in a batch differ ({durations.min():g} to {durations.max():g} s), but a "
+                "batch learns for one "
                 f"time. Use batch=1, or presentations of equal durations."
             )
         self.learner.onset()
@@ -167,8 +168,10 @@ class SteadyStateSimulation(Simulation):
         first = next(iter(parts.values()))
         names = ", ".join(self.plan.driven)
         raise DivergenceError(
-            f"SteadyState: no steady state of {names} within the tolerance {tolerance:g} for row {int(first.index[row])} of the stimulus "
-            f"(residual {residual[row]:.3g}). Scale the stimulus or the weights down, lower the learning rate, raise the tolerance or "
+            f"SteadyState: no steady state of {names} within the tolerance {tolerance:g} for row "
+            f"{int(first.index[row])} of the stimulus "
+            f"(residual {residual[row]:.3g}). Scale the stimulus or the weights down, lower the learning rate, raise "
+            "the tolerance or "
             f"max_iterations, or use solver='relaxation'."
         )
 
@@ -180,8 +183,10 @@ class SteadyStateSimulation(Simulation):
             if part.min() < -1e-9 * np.abs(part).max():
                 pathway = self.plan.pathways[name]
                 raise ValidationError(
-                    f"Synapses({name!r}): population {pathway.pre!r} sends negative values, which turns its sign around (it is "
-                    f"{self.plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for example 'dr/dt = (rectify(drive) - r)/tau : 1', "
+                    f"Synapses({name!r}): population {pathway.pre!r} sends negative values, which turns its sign "
+                    "around (it is "
+                    f"{self.plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for example 'dr/dt "
+                    "= (rectify(drive) - r)/tau : 1', "
                     f"or declare the circuit with dale='unconstrained'."
                 )
 

@@ -1,7 +1,7 @@
 """A loop of threshold-linear populations as one problem x >= 0, b - L x <= 0, x (b - L x) = 0.
 
-The unknowns x are the rates of the rectified populations. Linear populations are put into them, since what they send is a
-matrix times x: a pathway there and back, such as a tied one, becomes a lateral matrix with two thin factors.
+The unknowns x are the rates of the rectified populations. Linear populations are put into them, since what they send
+is a matrix times x: a pathway there and back, such as a tied one, becomes a lateral matrix with two thin factors.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class ThresholdLinearLoop:
         for p in self._outgoing:
             left[self.places[p.post], self._mediators[p.pre]] -= p.applied_sign * self._weights(p)
         for p in self._incoming:
-            right[self._mediators[p.post], self.places[p.pre]] += p.applied_sign * self._weights(p) / self._stiffness(p.post)
+            weights = p.applied_sign * self._weights(p)
+            right[self._mediators[p.post], self.places[p.pre]] += weights / self._stiffness(p.post)
         for name, place in self._mediators.items():
             clamp = self.values[name].clamp
             if clamp is not None:

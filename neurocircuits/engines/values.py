@@ -63,7 +63,8 @@ class WeightStore:
         pre = self.plan.populations[pathway.pre].declaration
         if not self.plan.circuit.unconstrained and (values < 0).any():
             raise ValidationError(
-                f"{owner}: {first_illegal(values, values >= 0)} initial weights are negative. Weights are magnitudes; the sign comes "
+                f"{owner}: {first_illegal(values, values >= 0)} initial weights are negative. Weights are "
+                "magnitudes; the sign comes "
                 f"from population {pre.name!r} ({pre.sign}). Pass the absolute value, or declare dale='unconstrained'."
             )
         low, high = pathway.bounds
@@ -105,8 +106,10 @@ class WeightStore:
             )
             if not self.plan.circuit.unconstrained and (sent < 0).any():
                 raise ValidationError(
-                    f"Synapses({pathway.name!r}).transmits: {pathway.declaration.transmits!r} is negative for {first_illegal(sent, sent >= 0)} "
-                    f"synapses, which turns the sign of population {pathway.pre!r} around. Rectify it, or declare dale='unconstrained'."
+                    f"Synapses({pathway.name!r}).transmits: {pathway.declaration.transmits!r} is negative for "
+                    f"{first_illegal(sent, sent >= 0)} "
+                    f"synapses, which turns the sign of population {pathway.pre!r} around. Rectify it, or declare "
+                    "dale='unconstrained'."
                 )
             self._transmitted[key] = sent if mask is None else sent * mask
         return self._transmitted[key]
@@ -164,7 +167,7 @@ class PopulationValues(Mapping[str, Any]):
 
 
 class Sided(Mapping[str, Any]):
-    """The names of a rule, ``x_pre`` and ``x_post``, over the values of two populations, with names of its own on top."""
+    """The names of a rule, ``x_pre`` and ``x_post``, over two populations, with names of its own on top."""
 
     def __init__(self, pre: Mapping[str, Any], post: Mapping[str, Any], own: dict[str, Any]) -> None:
         self.pre, self.post, self.own = pre, post, own
@@ -184,7 +187,7 @@ class Sided(Mapping[str, Any]):
 
 
 def initial_values(plan: Plan, parameters: Mapping[str, dict[str, float]], dtype: str) -> dict[str, PopulationValues]:
-    """Return the values of all populations before anything is presented: one row, states and slow variables as declared."""
+    """Return the values of all populations before anything is presented: one row, as declared."""
     values = {}
     for name, population in plan.populations.items():
         data: dict[str, Any] = {}
@@ -197,7 +200,8 @@ def initial_values(plan: Plan, parameters: Mapping[str, dict[str, float]], dtype
                 value = np.full(population.n_units, float(initial.get(slow, 0.0)), dtype)
                 if not ((value >= low) & (value <= high)).all():
                     raise ValidationError(
-                        f"Population({name!r}).initial[{slow!r}]: {value[0]:g} is outside its bounds [{low:g}, {high:g}]."
+                        f"Population({name!r}).initial[{slow!r}]: {value[0]:g} is outside its bounds [{low:g}, "
+                        f"{high:g}]."
                     )
                 data[slow] = value
             for fed in population.inputs:

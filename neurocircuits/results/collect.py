@@ -41,7 +41,7 @@ class Collector:
         self._rows: dict[str, list[np.ndarray]] = {}
         self._bytes = 0
 
-    # -- collecting -------------------------------------------------------------------------------------------------------
+    # -- collecting ----------------------------------------------------------------------------------------------------
 
     def begin(self, phase: Phase) -> None:
         """Say that a phase begins."""
@@ -67,7 +67,9 @@ class Collector:
         return [n for n in record.variables if n in self._recordable(population)]
 
     def prepare(self, protocol: Protocol) -> Protocol:
-        """Return a protocol whose phases record the same variables and units of a population, so that rows fit together.
+        """Return a protocol whose phases record the same variables and units of a population.
+
+        Rows of different phases then fit together.
 
         Raises
         ------
@@ -96,7 +98,8 @@ class Collector:
         for variable in record.variables:
             if variable not in known:
                 raise ValidationError(
-                    f"Phase({name!r}).record: {listed(chosen)} have no variable {variable!r}. Known: {listed(sorted(known))}."
+                    f"Phase({name!r}).record: {listed(chosen)} have no variable {variable!r}. Known: "
+                    f"{listed(sorted(known))}."
                 )
         for unit in record.units or ():
             if not 0 <= unit < min(self.plan.populations[p].n_units for p in chosen):
@@ -208,7 +211,7 @@ class Collector:
         self._rows.setdefault(key, []).append(rows)
         self._bytes += rows.nbytes
 
-    # -- spooling ---------------------------------------------------------------------------------------------------------
+    # -- spooling ------------------------------------------------------------------------------------------------------
 
     def spool(self) -> None:
         """Write what is in memory as a part of its own."""

@@ -1,0 +1,87 @@
+"""Every figure at its quick setting: its claims hold, they can fail, and drawing computes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neurocircuits import reproduce
+from neurocircuits.engines.brian2_engine import Brian2
+from neurocircuits.engines.steady_state import SteadyState
+
+FIGURES = reproduce.figures()
+EXPECTED = {
+    "rate_versus_time",
+    "seung2018_balance",
+    "seung2018_convergence",
+    "seung2018_decorrelation",
+    "seung2018_features",
+    "seung2018_sparsity",
+}
+
+pytestmark = pytest.mark.parametrize("name", sorted(FIGURES))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("figures")
+
+
+def quick(name: str) -> xr.DataTree:
+    """What a figure computed; from the cache once the first test of it has run."""
+    return reproduce.computed(FIGURES[name], True, 0)
+
+
+def broken(tree: xr.DataTree) -> xr.DataTree:
+    """The same tree with NaN for every number."""
+    groups = {node.path: node.to_dataset(inherit=False).map(lambda v: v * np.nan) for node in tree.subtree}
+    result = xr.DataTree.from_dict(groups)
+    result.attrs = tree.attrs
+    return result
+
+
+def test_claims_hold(name: str, folder: Path) -> None:
+    # Rejects: a circuit, rule, engine or measure that no longer shows what the publication says.
+    content = reproduce.regenerate(name, folder, quick=True)
+    failed = [(c["name"], c["value"], c["relation"], c["target"], c["tolerance"]) for c in content["claims"] if not c["holds"]]
+    assert not failed
+    assert content["holds"] and content["claims"]
+    written = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    assert written["figure"] == name and written["setting"] == "quick" and written["seeds"] == [0]
+    assert [c["name"] for c in written["claims"]] == [c["name"] for c in content["claims"]]
+    picture = (folder / f"{name}.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
+
+
+def test_every_claim_fails_on_numbers_that_are_none(name: str) -> None:
+    # Rejects: a claim that nothing can break, such as a comparison written so that NaN passes.
+    nothing = broken(quick(name))
+    passed = [c.name for c in FIGURES[name].claims if "quick" in c.when and reproduce.judge(c, [nothing])["holds"]]
+    assert not passed
+
+
+def test_drawing_computes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rejects: a draw that runs a circuit, whose picture then shows other numbers than its claims were judged on.
+    trees = [quick(name)]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("draw opened a simulation")
+
+    for engine in (SteadyState, Brian2):
+        monkeypatch.setattr(engine, "open", refuse)
+    picture = FIGURES[name].draw(trees)
+    assert picture.axes and all(ax.has_data() for ax in picture.axes if ax.get_label() != "<colorbar>")
+
+
+def test_declaration(name: str) -> None:
+    figure = FIGURES[name]
+    assert set(FIGURES) >= EXPECTED
+    assert figure.name == name and figure.title and figure.source
+    names = [claim.name for claim in figure.claims]
+    assert len(set(names)) == len(names)
+    assert all(claim.source and claim.text.endswith(".") for claim in figure.claims)
+    assert any("quick" in claim.when for claim in figure.claims) and any("full" in claim.when for claim in figure.claims)
