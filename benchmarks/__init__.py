@@ -5,3 +5,5 @@ import os
 # Before anything imports NumPy, which reads these once: two BLAS threads collapse where a neighbour wants a core.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
+
+NAMES = ("learning_mnist", "rate_network", "import_time", "fixed_cost", "memory", "dense_step")

@@ -1,24 +1,15 @@
-"""How the benchmarks measure: CPU time of one thread, subject and reference in turn, medians of seven rounds.
-
-A live simulation calls back after each batch, so the reference is timed in the callback, between two batches of the
-subject: both see the same neighbours on the machine, and nothing that a run costs once is counted.
-"""
+"""How the benchmarks measure: CPU time of one thread, subject and reference in turn, medians of seven rounds."""
 
 from __future__ import annotations
 
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from threadpoolctl import threadpool_limits
-
-from neurocircuits.declare.protocol import Phase
-from neurocircuits.engines.base import Feed, Readings, Simulation
-from neurocircuits.randomness import Streams
 
 ROUNDS = 7
 
@@ -104,67 +95,48 @@ def result(
     )
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Time with one BLAS thread, and without collections of what was built before."""
-    gc.collect()
-    gc.freeze()
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        gc.unfreeze()
+class InTurn:
+    """Watch a run: after each batch of it, time the reference.
 
-
-class Showing:
-    """Show presentations to a live simulation, and time its batches and a reference in turn.
+    Both see the same neighbours on the machine, and nothing that a run costs once is counted.
 
     Parameters
     ----------
-    simulation : Simulation
-        The simulation; its phase is begun here.
-    phase : Phase
-        What is shown.
-    seed : int
-        Seed of the stimuli.
+    make : callable
+        ``make(simulation)`` returns the reference once the run is warm: a function that does what a batch does.
+    warming : int
+        Batches before anything is timed.
+    n_batches : int
+        Batches in a round; the median of a round counts.
     """
 
-    def __init__(self, simulation: Simulation, phase: Phase, seed: int = 0) -> None:
-        self.simulation, self.phase, self.streams = simulation, phase, Streams(seed)
-        self.position = 0
-        simulation.begin(phase)
+    def __init__(self, make: Callable[[Any], Callable[[], None]], warming: int, n_batches: int) -> None:
+        self.make, self.warming, self.n_batches = make, warming, n_batches
+        self.laps: list[tuple[float, float]] = []
+        self._seen, self._left = 0, 0.0
 
-    def show(self, n: int, observe: Callable[[Readings], Any] = lambda _: None) -> None:
-        """Show the next ``n`` presentations."""
-        stop = self.position + n
-        feed = Feed(lambda start, size: self.phase.batch(start, size, self.streams), stop, self.position)
-        self.simulation.go(feed, lambda readings: bool(observe(readings)))
-        self.position = stop
-
-    def in_turn(self, n_batches: int, per_batch: int, reference: Callable[[], None]) -> tuple[list[float], list[float]]:
-        """Return seconds per batch of the subject and of the reference, the median of each round.
-
-        Parameters
-        ----------
-        n_batches : int
-            Batches in a round.
-        per_batch : int
-            Presentations in a batch.
-        reference : callable
-            Does what a batch does.
-        """
-        laps: list[tuple[float, float]] = []
-        left = 0.0
-
-        def observe(readings: Readings) -> None:
-            nonlocal left
-            begin = time.thread_time()
-            reference()
+    def __call__(self, simulation: Any, n_presentations: int) -> bool:
+        """Note the end of a batch; True ends the run."""
+        begin = time.thread_time()
+        self._seen += 1
+        if self._seen == self.warming:
+            self.reference = self.make(simulation)
+            gc.collect()
+            gc.freeze()
+        elif self._seen > self.warming:
+            self.reference()
             end = time.thread_time()
-            laps.append((begin - left, end - begin))
-            left = time.thread_time()
+            self.laps.append((begin - self._left, end - begin))
+        self._left = time.thread_time()
+        return len(self.laps) == ROUNDS * self.n_batches
 
-        self.show((ROUNDS * n_batches + 1) * per_batch, observe)
-        laps = laps[1:]  # the first lap holds what a run costs once
-        rounds = [laps[k : k + n_batches] for k in range(0, len(laps), n_batches)]
-        return tuple([statistics.median(lap[side] for lap in r) for r in rounds] for side in (0, 1))  # type: ignore[return-value]
+    def rounds(self, side: int, unit: float = 1.0) -> list[float]:
+        """Return the medians of the rounds in multiples of ``unit`` seconds, of the run (0) or the reference (1)."""
+        starts = range(0, len(self.laps), self.n_batches)
+        return [statistics.median(lap[side] for lap in self.laps[k : k + self.n_batches]) / unit for k in starts]
+
+
+def one_thread() -> threadpool_limits:
+    """Return a context with one BLAS thread, also where NumPy was imported before this package."""
+    gc.collect()
+    return threadpool_limits(1)

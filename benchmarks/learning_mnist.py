@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from itertools import cycle
 
 import numpy as np
 
 import neurocircuits as nc
-from benchmarks.harness import Result, Showing, quiet, result
+from benchmarks.harness import InTurn, Result, one_thread, result
 from neurocircuits.datasets import mnist
 from neurocircuits.engines.base import Simulation
 from neurocircuits.models import seung2018
-from neurocircuits.randomness import Streams
 
 LIMIT = 2.0
 BATCH = 100
@@ -36,14 +37,13 @@ class ByHand:
 
     Parameters
     ----------
-    simulation : Simulation
-        Weights and gains are copied from it.
+    state : dict of str to ndarray
+        State of a simulation to continue from.
     data : ndarray, shape (n, 784)
         Images.
     """
 
-    def __init__(self, simulation: Simulation, data: np.ndarray) -> None:
-        state = simulation.state()
+    def __init__(self, state: dict[str, np.ndarray], data: np.ndarray) -> None:
         self.weights, self.inhibition = state["weights/S_to_E"], state["weights/E_to_I"]
         self.log_gain, self.data = state["values/E/log_gain"], data
         self.change, self.decay = np.empty_like(self.weights), np.empty_like(self.weights)
@@ -109,23 +109,22 @@ class ByHand:
 def run(quick: bool = False) -> list[Result]:
     """Time a minibatch of the learned circuit."""
     data, what = images(1000 if quick else 20_000)
-    warming, n_batches = (3, 1) if quick else (700, 20)
-    engine = nc.SteadyState(batch=BATCH)
+    stimulus = nc.Patterns(data, duration=DURATION).shuffled()
+    order = np.random.default_rng(1).permutation(len(data))
+
+    def make(simulation: Simulation) -> Callable[[], None]:
+        by_hand, starts = ByHand(simulation.state(), data), cycle(range(0, len(data), BATCH))
+
+        def reference() -> None:
+            start = next(starts)
+            by_hand.minibatch(order[start : start + BATCH])
+
+        return reference
+
+    watch = InTurn(make, warming=3 if quick else 700, n_batches=1 if quick else 20)
+    protocol = nc.Protocol([nc.Phase("learn", {"S": stimulus}, epochs=1000)])
     circuit = seung2018.mnist(p=P, q=Q, kappa=KAPPA)
-    simulation = engine.open(nc.compile_circuit(circuit), Streams(0))
-    phase = nc.Phase("learn", {"S": nc.Patterns(data, duration=DURATION).shuffled()}, epochs=1000)
-    showing = Showing(simulation, phase)
-    showing.show(warming * BATCH)
-    by_hand = ByHand(simulation, data)
-    worst = 0.0
-    chosen = iter(
-        phase.batch(showing.position + k * BATCH, BATCH, showing.streams)["S"].index for k in range(10**9)
-    )
-    with quiet():
-        values, references = showing.in_turn(n_batches, BATCH, lambda: by_hand.minibatch(next(chosen)))
-    return [result(f"minibatch of {BATCH}, 784-64-16, {what}, learned", ms(values), ms(references), "ms", "by hand in NumPy", LIMIT)]
-
-
-def ms(seconds: list[float]) -> list[float]:
-    """Return milliseconds."""
-    return [1e3 * s for s in seconds]
+    with one_thread():
+        nc.run(circuit, protocol, nc.SteadyState(batch=BATCH), progress=False, watch=watch, watch_every=BATCH)
+    name = f"minibatch of {BATCH}, 784-64-16, {what}, learned"
+    return [result(name, watch.rounds(0, 1e-3), watch.rounds(1, 1e-3), "ms", "by hand in NumPy", LIMIT)]

@@ -10,6 +10,7 @@ import xarray as xr
 from neurocircuits.compile.compiler import compile_circuit
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.protocol import Phase, Protocol, Record
+from neurocircuits.declare.serialise import to_json
 from neurocircuits.declare.stimulus import Patterns
 from neurocircuits.engines.base import Engine
 from neurocircuits.engines.brian2_engine import Brian2
@@ -45,7 +46,9 @@ SETTINGS: dict[bool, dict[str, Any]] = {
 def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     """Learn with both engines from random and from learned weights, at each tau and number of sub-steps."""
     if engine is not None:
-        raise ValidationError("figure 'rate_versus_time' compares both engines, so no other engine can be chosen for it.")
+        raise ValidationError(
+            "figure 'rate_versus_time' compares both engines, so no other engine can be chosen for it."
+        )
     setting = SETTINGS[quick]
     data = learning.images(setting["data"], seed)
     model = seung2018.bars if quick else seung2018.mnist
@@ -74,7 +77,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         "/traces": traces(circuit(model, TAUS[-1], STARTS["random"]), TAUS[-1], phase, seed),
     }
     tree = learning.combined(groups, None, data=setting["data"], duration=DURATION)
-    tree.attrs["engine"] = learning.to_json((EXACT, continuous(TAUS[0])))
+    tree.attrs["engine"] = to_json((EXACT, continuous(TAUS[0])))
     return tree
 
 

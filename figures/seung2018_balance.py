@@ -43,7 +43,9 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     learned = {name: intact[name].values for name in ("r", *INPUTS)}
     silent_rates = silenced["r"].values
     groups = {
-        "/measures": learning.table([balance(values, gain) for values in (learned, control)], "circuit", ["learned", "untrained"]),
+        "/measures": learning.table(
+            [balance(values, gain) for values in (learned, control)], "circuit", ["learned", "untrained"]
+        ),
         "/cells": xr.Dataset(
             {
                 "intact": ("unit", learned["r"].mean(axis=0)),
@@ -112,7 +114,10 @@ def draw(trees: list[xr.DataTree]) -> Any:
         fontsize="small",
         color=NEUTRAL,
     )
-    for name, colour, label in (("cosine_intact", NEUTRAL, "intact"), ("cosine_silenced", EXCITATORY, "I cells silenced")):
+    for name, colour, label in (
+        ("cosine_intact", NEUTRAL, "intact"),
+        ("cosine_silenced", EXCITATORY, "I cells silenced"),
+    ):
         pairs = np.sort(cells[name].values[np.isfinite(cells[name].values)])
         axes[2].plot(pairs, 1 - np.arange(len(pairs)) / len(pairs), color=colour, label=label)
     axes[2].set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="cosine of two E cells", ylabel="fraction of pairs above")

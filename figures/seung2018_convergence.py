@@ -45,9 +45,8 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
                 "eta_excitatory": f"{ratio * setting['eta_inhibitory']:.6g} Hz",
             }
         )
-        hebbian, anti_hebbian = (circuit.pathway(name).rule.parameters for name in ("S_to_E", "E_to_I"))
-        constants = {name: float(hebbian[name].value) for name in ("gamma", "kappa")}
-        constants |= {name: float(anti_hebbian[name].value) for name in ("p", "q")}
+        rules = [rule for name in ("S_to_E", "E_to_I") if (rule := circuit.pathway(name).rule) is not None]
+        constants = {name: float(value.value) for rule in rules for name, value in rule.parameters.items()}
         tree = run(circuit, protocol, engine or learning.ENGINE, seed)
         numbers = range(1, setting["n_stretches"] + 1)
         courses.append([checkpoint(tree, f"{k:02d}", **constants) for k in numbers])

@@ -35,11 +35,11 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     rows, cosines = [], []
     for name in names:
         if name == LATERAL:
-            model = seung_zung2017.circuit if quick else seung_zung2017.mnist
-            circuit = model(eta_lateral="0.05 Hz", **setting["circuit"])
+            all_to_all = seung_zung2017.circuit if quick else seung_zung2017.mnist
+            circuit = all_to_all(eta_lateral="0.05 Hz", **setting["circuit"])
         else:
-            model = seung2018.circuit if quick else seung2018.mnist
-            circuit = model(n_inhibitory=int(name), **setting["circuit"])
+            disynaptic: Any = seung2018.circuit if quick else seung2018.mnist
+            circuit = disynaptic(n_inhibitory=int(name), **setting["circuit"])
         chosen = engine or (LATERAL_ENGINE if name == LATERAL else learning.ENGINE)
         tree = learning.learn(circuit, data, setting["n_minibatches"], chosen, seed)
         rows.append(learning.measures(tree))
@@ -70,7 +70,11 @@ def draw(trees: list[xr.DataTree]) -> Any:
     axes[0].set(yscale="log", xlim=(0, 1.02), xlabel="cosine of two E cells", ylabel="fraction of pairs above")
     axes[0].legend()
     axes[0].set_title(f"cosines ({tree.attrs['data']}, first seed)")
-    styles = {"largest_cosine": ("largest", "C1"), "percentile_95": ("95th percentile", "C2"), "mean_cosine": ("mean", "C0")}
+    styles = {
+        "largest_cosine": ("largest", "C1"),
+        "percentile_95": ("95th percentile", "C2"),
+        "mean_cosine": ("mean", "C0"),
+    }
     for name, (label, colour) in styles.items():
         values = learning.by_seed(trees, name)
         axes[1].plot(spots[:-1], values[:, :-1].T, "o-", color=colour, markersize=3, linewidth=1)
@@ -155,7 +159,9 @@ FIGURE = Figure(
         Claim(
             "all-to-all-is-stricter",
             "All-to-all inhibition, which bounds each pair by itself, has the smaller largest cosine than sixteen I cells.",
-            lambda tree: at_least(-np.diff(learning.measured(tree, "largest_cosine", inhibition=["16", LATERAL]))[0], 0.0),
+            lambda tree: at_least(
+                -np.diff(learning.measured(tree, "largest_cosine", inhibition=["16", LATERAL]))[0], 0.0
+            ),
             "Seung (2018), arXiv:1812.11937: C <= D in every entry implies that D - C is copositive",
         ),
     ),

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,9 +219,9 @@ class _Run:
             if self.position == 0:
                 self.collector.begin(phase)
             simulation.begin(phase, resumed=self.position > 0)
-            feed = Feed(lambda start, size, p=phase: self._batch(p, start, size), phase.n_presentations, self.position)
+            feed = Feed(partial(self._batch, phase), phase.n_presentations, self.position)
             while self.position < phase.n_presentations and not self.stopped:
-                simulation.go(feed, lambda readings, p=phase: self._observe(simulation, p, readings))
+                simulation.go(feed, partial(self._observe, simulation, phase))
                 self._save_state(simulation)
             self.collector.snapshot(simulation, self.time)
             self.phase_index, self.position = self.phase_index + 1, 0

@@ -119,8 +119,8 @@ def _evaluate(node: ast.AST, text: str) -> Quantity:
                 f"Quantity {text!r}: unit {name!r} is not known. Write for example '5 ms', '10 nS', '2 Hz'."
             )
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = _evaluate(operand, text)
-            return Quantity(-value.value, value.dimension)
+            positive = _evaluate(operand, text)
+            return Quantity(-positive.value, positive.dimension)
         case ast.BinOp(op=ast.Mult(), left=left, right=right):
             return _evaluate(left, text) * _evaluate(right, text)
         case ast.BinOp(op=ast.Div(), left=left, right=right):

@@ -84,20 +84,25 @@ def test_a_claim_must_hold_in_every_seed() -> None:
     assert found["spread"] == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize(("target", "holds"), [(0.79, True), (0.5, True)])
-def test_spread_is_not_asked_for_unless_the_claim_says_so(target: float, holds: bool) -> None:
-    claim = Claim("large", "The value is large.", lambda tree: at_least(value(tree), target))
+@pytest.mark.parametrize(
+    ("target", "beyond_spread", "holds"),
+    [(0.795, True, True), (0.81, True, False), (0.8, False, True), (0.81, False, False), (0.5, True, True)],
+)
+def test_spread_between_seeds_is_the_yardstick(target: float, beyond_spread: bool, holds: bool) -> None:
+    # Rejects: a difference that is smaller than what another seed would make of it. Mean 1.0, spread 0.2.
+    claim = Claim("larger", "It is.", lambda tree: at_least(value(tree), target), beyond_spread=beyond_spread)
     assert reproduce.judge(claim, [compute(True, None, seed) for seed in (0, 1, 2)])["holds"] is holds
 
 
-@pytest.mark.parametrize(("target", "holds"), [(0.799, True), (0.81, False), (0.5, True)])
-def test_spread_between_seeds_is_the_yardstick(target: float, holds: bool) -> None:
-    # Rejects: a difference that is smaller than what another seed would make of it. Mean 1.0, spread 0.2.
-    claim = Claim("large", "It is.", lambda tree: near(value(tree), target + 1.0, 1.0), beyond_spread=True)
-    trees = [compute(True, None, seed) for seed in (0, 1, 2)]
-    del claim  # the target of a comparison is what the mean must keep from
-    larger = Claim("larger", "It is larger.", lambda tree: at_least(value(tree), target), beyond_spread=True)
-    assert reproduce.judge(larger, trees)["holds"] is holds
+@pytest.mark.parametrize(("lowest", "holds"), [(0.79, True), (0.9, False)])
+def test_values_within_the_spread_of_the_target(lowest: float, holds: bool) -> None:
+    # All seeds are on the right side, but by less than they differ: 0.9 <= 0.91, 1.0, 1.2.
+    values = {0: lowest + 0.01, 1: 1.0, 2: 1.2}
+    trees = [compute(True, None, seed) for seed in values]
+    for tree, number in zip(trees, values.values(), strict=True):
+        tree["/measures"] = xr.Dataset({"value": ((), number)})
+    claim = Claim("larger", "It is.", lambda tree: at_least(value(tree), lowest), beyond_spread=True)
+    assert reproduce.judge(claim, trees)["holds"] is holds
 
 
 def test_one_seed_has_no_spread() -> None:
@@ -172,7 +177,9 @@ def test_unknown_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         reproduce.regenerate("tow", tmp_path)
 
 
-def test_unwritable_folder_is_refused_before_anything_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_folder_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(monkeypatch, figure())
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be written"):

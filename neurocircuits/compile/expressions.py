@@ -275,7 +275,7 @@ class Expression:
         """Evaluate with functions of the caller on top of the elementwise ones."""
         return eval(self._code, {**_GLOBALS, **functions}, dict(values))  # type: ignore[attr-defined]
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Expression], tuple[str, frozenset[str]]]:
         return (Expression, (self.text, self.names))
 
 
@@ -310,7 +310,7 @@ def to_sympy(tree: ast.expr, integers: Mapping[str, int] | None = None) -> sympy
 
     def convert(node: ast.AST) -> sympy.Expr:
         match node:
-            case ast.Constant(value=value):
+            case ast.Constant(value=int() | float() as value):
                 return sympy.Integer(value) if isinstance(value, int) else sympy.Rational(repr(float(value)))
             case ast.Name(id=name):
                 return sympy.Integer(integers[name]) if integers and name in integers else symbol(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 from dataclasses import dataclass
+from typing import Any
 
 from neurocircuits.errors import ValidationError, listed
 
@@ -99,7 +100,8 @@ class Function:
 
     def __post_init__(self) -> None:
         owner = f"Function({self.name!r})"
-        arguments = (self.arguments,) if isinstance(self.arguments, str) else tuple(self.arguments)
+        given: Any = self.arguments
+        arguments = (given,) if isinstance(given, str) else tuple(given)
         object.__setattr__(self, "arguments", arguments)
         check_identifier(self.name, owner)
         for argument in arguments:

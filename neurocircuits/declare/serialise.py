@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class FrozenMap(Mapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         return self._items[key]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._items)
 
     def __len__(self) -> int:
@@ -61,6 +61,7 @@ class FrozenArray:
     """
 
     __slots__ = ("_digest", "values")
+    values: Any
 
     def __init__(self, values: Any) -> None:
         if isinstance(values, FrozenArray):
@@ -151,7 +152,7 @@ def from_dict(data: Any, arrays: Mapping[str, Any] | None = None) -> Any:
         return {key: from_dict(item, arrays) for key, item in data.items()}
     if data["type"] == "array":
         if "values" not in data:
-            if data["sha256"] in (arrays or {}):
+            if arrays is not None and data["sha256"] in arrays:
                 return FrozenArray(arrays[data["sha256"]])
             raise ValidationError(
                 f"An array of shape {tuple(data['shape'])} is known by its hash only ({data['sha256'][:12]}...); "

@@ -28,7 +28,7 @@ class Synapses:
         the same weight everywhere; an array means `Given`.
     rule : Rule or None
         How the weights learn; none for `Tied` and `Paired` pathways, whose owner learns.
-    name : str or None
+    name : str
         ``pre_to_post`` unless given.
     input : str
         The variable of ``post`` that is fed; ``drive`` unless given.
@@ -57,7 +57,7 @@ class Synapses:
     post: str
     weights: Any = Constant(1.0)
     rule: Rule | None = None
-    name: str | None = None
+    name: str = ""
     input: str = "drive"
     transmits: str = "w*r_pre"
     connectivity: Connectivity = AllToAll()
@@ -69,7 +69,7 @@ class Synapses:
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        if self.name is None:
+        if not self.name:
             set_(self, "name", f"{self.pre}_to_{self.post}")
         owner = f"Synapses({self.name!r})"
         check_identifier(self.name, owner, reserved=False)

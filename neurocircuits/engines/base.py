@@ -162,7 +162,12 @@ class Simulation(ABC):
         n = len(next(iter(batch.values())).durations)
         seen: list[Readings] = []
         feed = Feed(lambda start, size: {k: _rows(p, slice(start, start + size)) for k, p in batch.items()}, n)
-        self.go(feed, lambda readings: bool(seen.append(_kept(readings, self.plan))))
+
+        def keep(readings: Readings) -> bool:
+            seen.append(_kept(readings, self.plan))
+            return False
+
+        self.go(feed, keep)
         return _joined(seen, batch)
 
     def state(self) -> State:

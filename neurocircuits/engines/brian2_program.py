@@ -324,9 +324,9 @@ class Program:
                 synapses.connect()
                 synapses.w = quantity_of(1.0, self._dimension(pathway)) * weights.T.ravel()
             else:
-                pre, post = np.nonzero(mask.T)
-                synapses.connect(i=pre, j=post)
-                synapses.w = quantity_of(1.0, self._dimension(pathway)) * weights[post, pre]
+                sources, targets = np.nonzero(mask.T)
+                synapses.connect(i=sources, j=targets)
+                synapses.w = quantity_of(1.0, self._dimension(pathway)) * weights[targets, sources]
             self.synapses[name] = synapses
             if rule is not None:
                 self._learning(pathway, rule, synapses, unit)

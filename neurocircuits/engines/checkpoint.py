@@ -66,7 +66,7 @@ class Checkpoint:
                 plain |= {f"{key}.{part}": getattr(value, part) for part in ("data", "indices", "indptr")}
                 plain[f"{key}.shape"] = np.array(value.shape)
             with open(self.folder / "arrays.npz", "wb") as file:
-                np.savez(file, **plain)
+                np.savez(file, **plain)  # type: ignore[arg-type]
             _write(self.folder / "run.json", json.dumps(data))
         except OSError as error:
             if isinstance(error, StorageError):
@@ -107,7 +107,7 @@ class Checkpoint:
         partial = self.folder / f".{name}"
         try:
             with open(partial, "wb") as file:
-                np.savez(file, **{key.replace("/", "|"): value for key, value in state.items()})
+                np.savez(file, **{key.replace("/", "|"): value for key, value in state.items()})  # type: ignore[arg-type]
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, self.folder / name)

@@ -6,7 +6,7 @@ If a population term gates every term, only the rows that it leaves alive are co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -207,7 +207,7 @@ class _Rows(Mapping[str, Any]):
             return value
         return value[..., self.live]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
     def __len__(self) -> int:
@@ -251,6 +251,7 @@ def _term(term: Term, constant: float, names: Mapping[str, Any], rows: np.ndarra
     post, pre = _value(term.post, names, "r_post"), _value(term.pre, names, "r_pre")
     weight = _weighted(term.weight, names, rows)
     part: Any
+    left: Any
     if getattr(post, "ndim", 0) == 2 and getattr(pre, "ndim", 0) == 2:
         part = _product(dense(post) * (constant / post.shape[0]), pre, out)
     else:

@@ -60,7 +60,7 @@ def active_set(matrix: np.ndarray, b: np.ndarray, active: np.ndarray, symmetric:
         if len(inside):
             x[inside] = _solve(matrix[inside[:, None], inside], b[inside], symmetric)
         wrong = np.where(active, x < 0, b - matrix @ x > eps)
-        n_wrong = np.count_nonzero(wrong)
+        n_wrong = int(np.count_nonzero(wrong))
         if n_wrong == 0:
             break
         if n_wrong < fewest:

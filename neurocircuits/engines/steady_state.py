@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,7 +146,6 @@ class SteadyStateSimulation(Simulation):
                 if plastic:
                     self._learn(
                         window.duration / self.engine.substeps,
-                        window.duration,
                         window.step,
                         window.hold,
                         scale,
@@ -155,7 +155,9 @@ class SteadyStateSimulation(Simulation):
             self.learner.presentation_end(scale)
         return Readings(parts, self._read, residual, np.full(n_rows, iterations), np.full(n_rows, np.nan))
 
-    def _learn(self, seconds: float, duration: float, step: float | None, hold: bool, scale, progress: float) -> None:
+    def _learn(
+        self, seconds: float, step: float | None, hold: bool, scale: Callable[[str], float], progress: float
+    ) -> None:
         """Learn for a sub-step; where activity is held and a step is given, in that step."""
         n_steps = max(1, round(seconds / step)) if hold and step is not None else 1
         for _ in range(n_steps):

@@ -50,7 +50,7 @@ class WeightStore:
 
     def _draw(self, pathway: PathwayPlan, streams: Streams, weights: Any = None) -> np.ndarray:
         declaration = pathway.declaration
-        shape = tuple(self.plan.populations[name].n_units for name in (pathway.post, pathway.pre))
+        shape = (self.plan.populations[pathway.post].n_units, self.plan.populations[pathway.pre].n_units)
         owner = f"Synapses({pathway.name!r}).weights"
         try:
             values = (weights or declaration.weights).draw(streams.generator("weights", pathway.name), shape)

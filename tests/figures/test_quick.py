@@ -47,7 +47,9 @@ def broken(tree: xr.DataTree) -> xr.DataTree:
 def test_claims_hold(name: str, folder: Path) -> None:
     # Rejects: a circuit, rule, engine or measure that no longer shows what the publication says.
     content = reproduce.regenerate(name, folder, quick=True)
-    failed = [(c["name"], c["value"], c["relation"], c["target"], c["tolerance"]) for c in content["claims"] if not c["holds"]]
+    failed = [
+        (c["name"], c["value"], c["relation"], c["target"], c["tolerance"]) for c in content["claims"] if not c["holds"]
+    ]
     assert not failed
     assert content["holds"] and content["claims"]
     written = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -84,4 +86,6 @@ def test_declaration(name: str) -> None:
     names = [claim.name for claim in figure.claims]
     assert len(set(names)) == len(names)
     assert all(claim.source and claim.text.endswith(".") for claim in figure.claims)
-    assert any("quick" in claim.when for claim in figure.claims) and any("full" in claim.when for claim in figure.claims)
+    assert any("quick" in claim.when for claim in figure.claims) and any(
+        "full" in claim.when for claim in figure.claims
+    )

@@ -55,7 +55,12 @@ def scaling(substeps: float, tau: float, one_step: float = 0.2) -> xr.DataTree:
     figure = __import__("neurocircuits.figures.rate_versus_time", fromlist=["TAUS"])
     floor = 1e-3 * (np.array(figure.TAUS) / figure.TAUS[0]) ** tau
     error = np.maximum(one_step * np.array(figure.SUBSTEPS, float) ** substeps, floor[:, None])
-    dims = {"start": list(figure.STARTS), "tau": list(figure.TAUS), "substeps": list(figure.SUBSTEPS), "pathway": list(figure.PATHWAYS)}
+    dims = {
+        "start": list(figure.STARTS),
+        "tau": list(figure.TAUS),
+        "substeps": list(figure.SUBSTEPS),
+        "pathway": list(figure.PATHWAYS),
+    }
     whole = np.broadcast_to(error[None, :, :, None], [len(values) for values in dims.values()])
     return xr.DataTree.from_dict({"/measures": xr.Dataset({"error": (tuple(dims), whole)}, coords=dims)})
 
