@@ -128,7 +128,7 @@ def claim_late(tree: xr.DataTree, name: str) -> xr.DataArray:
 
 
 def claim_stands_still(tree: xr.DataTree) -> float:
-    """Return how much the value still changes late, relative to itself, at the ratios in the middle of the good range."""
+    """Return how much the value still changes late, relative to itself, at ratios of 0.5 and 1."""
     values = claim_late(tree, "value").sel(ratio=[0.5, 1.0]).values
     return float((np.ptp(values, axis=1) / np.abs(values[:, -1])).max())
 
@@ -174,7 +174,7 @@ FIGURE = Figure(
         ),
         Claim(
             "fast-excitation-fails",
-            "At 4 a quarter of the cells or more are silent, or the powers are off by more than 1, throughout the last third.",
+            "At 4 a quarter of the cells are silent, or powers are off by more than 1, throughout the last third.",
             lambda tree: at_least(claim_failure(tree, 4.0), 1.0),
             LUTHER + " (may fail)",
         ),

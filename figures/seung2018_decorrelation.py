@@ -20,8 +20,8 @@ SETTINGS: dict[bool, dict[str, Any]] = {
 }
 LATERAL = "all-to-all"
 P = 0.3
-# Learned all-to-all inhibition is not positive definite (its smallest eigenvalue is a little below zero), so rows settle
-# by gradient alone, which takes more steps; exact methods need a unique steady state.
+# Learned all-to-all inhibition is not positive definite (its smallest eigenvalue is a little below zero), so rows must
+# settle by gradient alone, which takes more steps; exact methods need a unique steady state.
 LATERAL_ENGINE = SteadyState(batch=100, learning_tolerance=0.01, tolerance=1e-3, max_iterations=500)
 DIVERSE = {"percentile_95": 0.25, "largest_cosine": 0.5}
 MOST_DUPLICATES = {"digits": 2, "mnist": 12}
@@ -158,7 +158,7 @@ FIGURE = Figure(
         ),
         Claim(
             "all-to-all-is-stricter",
-            "All-to-all inhibition, which bounds each pair by itself, has the smaller largest cosine than sixteen I cells.",
+            "All-to-all inhibition, which bounds each pair by itself, has a smaller largest cosine than 16 I cells.",
             lambda tree: at_least(
                 -np.diff(learning.measured(tree, "largest_cosine", inhibition=["16", LATERAL]))[0], 0.0
             ),

@@ -12,8 +12,8 @@ from neurocircuits.models import seung2018
 from neurocircuits.plotting import NEUTRAL, curve, panel_letters, panels
 from neurocircuits.reproduce import Claim, Figure, at_least, at_most
 
-# The anti-Hebbian rule multiplies what all cells have in common by up to eta_A n_E p^2 in a presentation, so on 64 cells
-# the rates fall as 1/p^2 above p/q 0.3.
+# The anti-Hebbian rule changes what all cells have in common by up to eta_A n_E p^2 of it in a presentation, so on 64
+# cells the rates fall as 1/p^2 above p/q 0.3.
 SETTINGS: dict[bool, dict[str, Any]] = {
     True: {"data": "bars", "n_minibatches": 1000, "ratios": (0.2, 0.35, 0.5, 0.7)},
     False: {"data": "mnist", "n_minibatches": 6000, "ratios": (0.15, 0.3, 0.5, 0.7)},

@@ -193,7 +193,7 @@ def regenerate(
     folder = _writable(Path(out))
     trees = [computed(figure, quick, seed, engine, cache) for seed in numbers]
     claims = [judge(claim, trees) for claim in figure.claims if SETTINGS[not quick] in claim.when]
-    keys = [key(figure, quick, seed, engine) for seed in numbers]
+    keys = [tree.attrs["key"] for tree in trees]
     content: dict[str, Any] = {
         "figure": name,
         "title": figure.title,

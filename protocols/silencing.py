@@ -9,7 +9,7 @@ from neurocircuits.protocols import features
 
 
 def protocol(values: Any, labels: Any = None, silenced: str = "I", **settings: Any) -> Protocol:
-    """Return a protocol that learns, probes the intact circuit, and shows it the same images with a population silenced.
+    """Return a protocol that learns, probes the intact circuit, and probes it with a population silenced.
 
     Parameters
     ----------

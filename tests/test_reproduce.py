@@ -55,7 +55,7 @@ def install(monkeypatch: pytest.MonkeyPatch, toy: Figure) -> None:
     monkeypatch.setattr(reproduce, "figures", lambda: {"toy": toy})
 
 
-# -- verdicts -------------------------------------------------------------------------------------------------------------
+# -- verdicts ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_check_that_cannot_be_made_is_a_failure() -> None:
     assert not found["holds"] and "no active cells" in found["error"]
 
 
-# -- regenerate -----------------------------------------------------------------------------------------------------------
+# -- regenerate ------------------------------------------------------------
 
 
 def test_writes_picture_and_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def test_unwritable_folder_is_refused_before_anything_is_computed(
     assert not CALLS
 
 
-# -- cache ----------------------------------------------------------------------------------------------------------------
+# -- cache ------------------------------------------------------------
 
 
 def test_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,10 +162,12 @@ def resume(
     """Continue a run from its last checkpoint."""
     from neurocircuits import simulation
     from neurocircuits.cli.reports import describe_tree
+    from neurocircuits.engines.base import engines
     from neurocircuits.engines.checkpoint import Checkpoint
     from neurocircuits.results.storage import save
 
     _check_output(output, overwrite)
+    engines()  # known by name from here on
     store = Checkpoint(folder).declarations()["settings"]["store"]
     if store is None and output is None:
         typer.echo("The result is not stored; -o FILE keeps it.", err=True)

@@ -113,9 +113,11 @@ def _groups(tree: xr.DataTree) -> str:
 def describe_checkpoint(folder: Path) -> str:
     """Return what a checkpoint folder is of, how far it is, and how to go on."""
     from neurocircuits.declare.serialise import to_dict
+    from neurocircuits.engines.base import engines
     from neurocircuits.engines.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(folder)
+    engines()  # known by name from here on
     run = checkpoint.declarations()
     kept = checkpoint.latest()
     phases = run["protocol"].phases

@@ -73,7 +73,7 @@ class FrozenArray:
         elif hasattr(values, "shape") and hasattr(values, "dtype") and not isinstance(values, np.ndarray):
             self.values = values  # a lazy array (memory map, Zarr, dask): read by slices
         else:
-            self.values = np.asarray(values).view()
+            self.values = (values if isinstance(values, np.memmap) else np.asarray(values)).view()
             self.values.flags.writeable = False
         self._digest: str | None = None
 

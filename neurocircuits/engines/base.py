@@ -13,6 +13,7 @@ import numpy as np
 from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import Clamp, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
+from neurocircuits.declare.weights import first_illegal
 from neurocircuits.engines.learning import Learner
 from neurocircuits.engines.values import WeightStore, initial_values
 from neurocircuits.errors import StorageError, UnsupportedError, ValidationError, listed
@@ -184,7 +185,7 @@ class Simulation(ABC):
         Raises
         ------
         StorageError
-            If it belongs to another circuit.
+            If it belongs to another circuit, or its weights break Dale's law or are not finite; nothing has changed then.
         """
         for name, array in self.store.arrays.items():
             kept = state.get(f"weights/{name}")
@@ -192,7 +193,14 @@ class Simulation(ABC):
                 raise StorageError(
                     f"State: it holds no weights {name!r} of shape {array.shape}; it belongs to another circuit."
                 )
-            array[...] = kept
+            allowed = np.isfinite(kept) & (kept >= 0 if self.plan.pathways[name].bounds[0] >= 0 else True)
+            if not allowed.all():
+                raise StorageError(
+                    f"State: of the weights {name!r} {first_illegal(kept, allowed)} are not magnitudes. It is damaged or was "
+                    f"edited; restore it from a copy."
+                )
+        for name, array in self.store.arrays.items():
+            array[...] = state[f"weights/{name}"]
             self.store.changed(name)
         for key, value in state.items():
             kind, _, rest = key.partition("/")

@@ -8,12 +8,13 @@ is noted.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from neurocircuits.compile.plan import PathwayPlan, Plan
-from neurocircuits.engines.values import PopulationValues, WeightStore, contribution
+from neurocircuits.engines.values import PopulationValues, WeightStore, contribution, presynaptic
 
 Product = Callable[[], None]
 
@@ -37,7 +38,7 @@ class DenseProducts:
 
     def __init__(self, plan: Plan, store: WeightStore, values: dict[str, PopulationValues], copies: int) -> None:
         self.plan, self.store, self.values, self.copies = plan, store, values, copies
-        self._held: list[tuple[np.ndarray, list[PathwayPlan]]] = []
+        self._held: list[tuple[np.ndarray, list[Product]]] = []
         self._steps: list[Product] = []
 
     def bind(self) -> None:
@@ -48,62 +49,52 @@ class DenseProducts:
             for fed in population.inputs:
                 pathways = [p for p in self.plan.into(name) if p.input == fed]
                 sources = [p for p in pathways if self.plan.populations[p.pre].is_source]
-                others = [p for p in pathways if p not in sources]
                 held = np.zeros_like(data[fed])
-                self._held.append((held, sources))
-                self._steps += self._feeding(data[fed], held, others)
+                self._held.append((held, [self._delivering(p, held, held) for p in sources]))
+                base = held
+                for pathway in (p for p in pathways if p not in sources):
+                    self._steps.append(self._delivering(pathway, base, data[fed]))
+                    base = data[fed]
+                if base is held:
+                    self._steps.append(partial(np.copyto, data[fed], held))
         self.hold()
 
     def hold(self) -> None:
         """Compute what sources deliver, after a stimulus or weights changed."""
-        for held, sources in self._held:
-            held[...] = 0.0
-            for pathway in sources:
-                part = contribution(pathway, self.store, self.values[pathway.pre], self.copies)
-                (np.add if pathway.applied_sign > 0 else np.subtract)(held, part, out=held)
+        for held, steps in self._held:
+            held.fill(0.0)
+            for step in steps:
+                step()
 
     def __call__(self) -> None:
         """Feed all inputs."""
         for step in self._steps:
             step()
 
-    def _feeding(self, fed: np.ndarray, held: np.ndarray, pathways: list[PathwayPlan]) -> list[Product]:
-        if not pathways:
-            return [lambda: np.copyto(fed, held)]
-        steps: list[Product] = []
-        base = held
-        for pathway in pathways:
-            combine = np.add if pathway.applied_sign > 0 else np.subtract
-            steps.append(self._delivering(pathway, combine, base, fed))
-            base = fed
-        return steps
-
-    def _delivering(self, pathway: PathwayPlan, combine: np.ufunc, base: np.ndarray, fed: np.ndarray) -> Product:
-        pre = self.values[pathway.pre]
-        term = pathway.terms[0]
-        plain = (
-            len(pathway.terms) == 1 and term.pre is not None and term.pre.text == "r_pre" and term.constant.text == "1"
-        )
-        if not plain or "r" not in pre.data or pre.clamp is not None:
+    def _delivering(self, pathway: PathwayPlan, base: np.ndarray, fed: np.ndarray) -> Product:
+        """Return what sets ``fed`` to ``base`` and the delivery of a pathway."""
+        combine = np.add if pathway.applied_sign > 0 else np.subtract
+        pre, term, scale = self.values[pathway.pre], pathway.terms[0], self.store.scales[pathway.name][0]
+        matrix, factor = self.store.transmitted(pathway, 0), presynaptic(term.pre, pre)
+        product = len(pathway.terms) == 1 and np.ndim(factor) == 2 and scale == 1.0
+        if not product or np.result_type(matrix, factor) != fed.dtype:
             return lambda: combine(base, contribution(pathway, self.store, pre, self.copies), out=fed)
-        rates, out = pre.data["r"], np.empty_like(fed)
-        fixed = not pathway.part and term.weight is not None and term.weight.text == "w"
-        if fixed and self.copies == 1:
-            matrix, vector, line = self.store.transmitted(pathway, 0), rates[0], out[0]
-            base_line, fed_line = base[0], fed[0]
-            dot = np.dot
+        bound = factor is pre.data.get("r")
+        same = not pathway.part and term.weight is not None and term.weight.text == "w"
+        out = np.empty_like(fed)
 
-            def deliver() -> None:
-                dot(matrix, vector, out=line)
-                combine(base_line, line, out=fed_line)
-
-            return deliver
-
-        def deliver_batch() -> None:
-            np.dot(rates, self.store.transmitted(pathway, 0).T, out=out)
+        def deliver() -> None:
+            sent = factor if bound else presynaptic(term.pre, pre)
+            np.dot(sent, (matrix if same else self.store.transmitted(pathway, 0)).T, out=out)
             combine(base, out, out=fed)
 
-        return deliver_batch
+        def deliver_one() -> None:
+            sent = factor if bound else presynaptic(term.pre, pre)
+            np.dot(matrix if same else self.store.transmitted(pathway, 0), sent[0], out=line)
+            combine(base_line, line, out=fed_line)
+
+        line, base_line, fed_line = out[0], base[0], fed[0]
+        return deliver_one if self.copies == 1 else deliver
 
 
 def bound_values(values: PopulationValues, group: Any, copies: int) -> None:

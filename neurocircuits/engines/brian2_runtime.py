@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +25,17 @@ if TYPE_CHECKING:
 
 _STEPS = 10**9  # time steps asked of one run(), which is stopped when its presentations end
 _PULL = 64  # presentations pulled from the stimulus at a time
+_TIMETABLES = 1000  # durations whose windows are remembered
+
+
+class _Window(NamedTuple):
+    """A part of each presentation in time steps: how many, how many to a learning step and to a sample, and how long."""
+
+    n_steps: int
+    every: int
+    dt: float
+    hold: bool
+    sample: int
 
 
 class RuntimeSimulation(Simulation):
@@ -35,6 +48,8 @@ class RuntimeSimulation(Simulation):
         self._protocol: Protocol | None = None
         self._tick = 0
         self._fresh = False
+        self._nothing = np.full(engine.batch, np.nan)
+        self._timetables: dict[float, list[_Window]] = {}
         self.distance = DistanceCheck(self, engine.tolerance)
 
     # -- building ------------------------------------------------------------------------------------------------------
@@ -92,6 +107,7 @@ class RuntimeSimulation(Simulation):
     def begin(self, phase: Phase, resumed: bool = False) -> None:
         """Set parameters, clamps and scaled weights of a phase."""
         super().begin(phase, resumed)
+        self._timetables = {}
         if self.network is None:
             self._build()
         for name, shared in self._shared.items():
@@ -114,7 +130,8 @@ class RuntimeSimulation(Simulation):
     def go(self, feed: Feed, observe: Observer) -> None:
         """Present from ``feed`` until it ends or ``observe`` asks for a pause, in one run of the network."""
         self._feed, self._observe = feed, observe
-        self._queue: list[dict[str, Presentations]] = []
+        self._queue: deque[dict[str, Presentations]] = deque()
+        self._waiting = 0  # presentations in the queue
         self._paused = False
         if not self._pull():
             return
@@ -138,25 +155,26 @@ class RuntimeSimulation(Simulation):
             for k in range(0, n, size):
                 rows = slice(k, min(k + size, n))
                 self._queue.append({name: _cut(p, rows) for name, p in parts.items()})
-        self._present(self._queue.pop(0))
+            self._waiting = n
+        self._present(self._queue.popleft())
         return True
 
     def _present(self, parts: dict[str, Presentations]) -> None:
-        self._parts = parts
         first = next(iter(parts.values()))
-        if len(first.durations) != self.engine.batch:
+        self._parts, n_rows = parts, len(first.durations)
+        if n_rows != self.engine.batch:
             raise ValidationError(
-                f"Brian2: {len(first.durations)} presentations do not fill the batch of {self.engine.batch}."
+                f"Brian2: {n_rows} presentations do not fill the batch of {self.engine.batch}."
             )
-        if first.durations.min() != first.durations.max():
+        if n_rows > 1 and first.durations.min() != first.durations.max():
             raise ValidationError(
                 "Brian2: durations in a batch differ. Use batch=1, or presentations of equal durations."
             )
         for name, part in parts.items():
             self.values[name].data["r"][...] = dense(part.values)
-        ahead = sum(len(next(iter(q.values())).durations) for q in [parts, *self._queue])
-        self._progress = (self._feed.position - ahead) / self._feed.stop  # at the onset
-        self._windows = list(self.phase.windows(float(first.durations[0])))  # type: ignore[union-attr]
+        self._progress = (self._feed.position - self._waiting) / self._feed.stop  # at the onset
+        self._waiting -= n_rows
+        self._windows = iter(self._timetable(float(first.durations[0])))
         self._scale = self.scale(self._progress)
         self._within: list[tuple[float, Any]] = []
         self._since = 0.0
@@ -164,26 +182,41 @@ class RuntimeSimulation(Simulation):
         self.products.hold()
         self._open_window()
 
-    def _open_window(self) -> None:
-        window = self._windows.pop(0)
-        self._left, every = self.engine.window_steps(window)
-        self._every = every if self.learns() else 0
-        self._dt = window.step or self.engine.dt
+    def _timetable(self, duration: float) -> list[_Window]:
+        """Return the windows of a presentation, worked out once for each duration in a phase."""
+        if duration not in self._timetables:
+            phase, record = self.phase, None if self.phase is None else self.phase.record
+            windows = []
+            for window in phase.windows(duration):  # type: ignore[union-attr]
+                dt = window.step or self.engine.dt
+                if dt != self.engine.dt and not self._paced:
+                    raise ValidationError(
+                        "Brian2: time steps of windows are not built into the network; call prepare(protocol) first."
+                    )
+                n_steps, every = self.engine.window_steps(window)
+                interval = None if record is None else record.interval
+                sample = 0 if interval is None else 1
+                if interval is not None and interval > dt:
+                    sample = multiple(interval, dt, "Record.interval", "the time step")
+                windows.append(_Window(n_steps, every if self.learns() else 0, dt, window.hold, sample))
+            if len(self._timetables) > _TIMETABLES:
+                self._timetables.clear()
+            self._timetables[duration] = windows
+        return self._timetables[duration]
+
+    def _open_window(self) -> bool:
+        """Begin the next window of the presentation; False after the last."""
+        window = next(self._windows, None)
+        if window is None:
+            return False
+        self._left, self._every, self._dt, self._sample = window.n_steps, window.every, window.dt, window.sample
         self._tick = 0
-        pace = self._dt / self.engine.dt
         if self._paced:
             for group in self.groups.values():
-                group.variables[PACE].get_value()[...] = pace
-        elif pace != 1.0:
-            raise ValidationError(
-                "Brian2: time steps of windows are not built into the network; call prepare(protocol) first."
-            )
+                group.variables[PACE].get_value()[...] = self._dt / self.engine.dt
         fast = [values.data[state] for values in self.values.values() for state in values.plan.states]
         self._held = [(buffer, buffer.copy()) for buffer in fast] if window.hold else []
-        interval = None if self.phase is None or self.phase.record is None else self.phase.record.interval
-        self._sample = 0 if interval is None else 1
-        if interval is not None and interval > self._dt:
-            self._sample = multiple(interval, self._dt, "Record.interval", "the time step")
+        return True
 
     def _before(self) -> None:
         self.products()
@@ -215,17 +248,16 @@ class RuntimeSimulation(Simulation):
         if self._left:
             return
         self._since += self._tick * self._dt
-        if self._windows:
-            self._open_window()
-            return
-        self._end()
+        if not self._open_window():
+            self._end()
 
     def _end(self) -> None:
         """Note the end of a presentation, then go on, pause or stop."""
         n_rows = self.engine.batch
         for name, values in self.values.items():
             for state in values.plan.states:
-                if not np.isfinite(values.data[state]).all():
+                buffer = values.data[state]
+                if not math.isfinite(buffer.sum()) and not np.isfinite(buffer).all():
                     raise DivergenceError(
                         f"Population({name!r}): {state!r} is not finite at the end of row "
                         f"{int(next(iter(self._parts.values())).index[0])} of the "
@@ -236,13 +268,12 @@ class RuntimeSimulation(Simulation):
         wanted = self.phase is not None and self.phase.record is not None
         distance = self.distance(n_rows, wanted)
         self.distance.judge(next(iter(self._parts.values())).durations)
-        nothing = np.full(n_rows, np.nan)
-        readings = Readings(self._parts, self._read, nothing, nothing, distance, self._within)
+        readings = Readings(self._parts, self._read, self._nothing, self._nothing, distance, self._within)
         pause = self._observe(readings)
         if pause or not self._pull():
             self._paused = True
             if pause and self._queue:  # what was taken but not presented goes back
-                self._feed.position -= sum(len(next(iter(q.values())).durations) for q in self._queue)
+                self._feed.position -= self._waiting
             self.network.stop()
 
     def _read(self, name: str, variable: str) -> np.ndarray:

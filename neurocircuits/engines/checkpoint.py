@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Checkpoint:
             if data["format"] != _FORMAT:
                 raise StorageError(f"'{self.folder}' has checkpoint format {data['format']}, not {_FORMAT}.")
             built = {key: from_dict(data[key], arrays) for key in ("circuit", "protocol", "engine")}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             if isinstance(error, StorageError):
                 raise
             raise StorageError(f"'{self.folder}' is damaged: {error}. Start the run again.") from error
@@ -135,7 +136,7 @@ class Checkpoint:
             data = json.loads(pointer.read_text())
             with np.load(self.folder / data["state"]) as file:
                 return {key.replace("|", "/"): file[key] for key in file.files}, data["cursor"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise StorageError(f"Checkpoint '{self.folder}' is damaged: {error}. Start the run again.") from error
 
 

@@ -101,7 +101,8 @@ class DistanceCheck:
         DivergenceError
             If their mean is beyond the tolerance.
         """
-        mean = float(np.mean(self._recent)) if len(self._recent) >= (_AT_LEAST if at_end else _MEAN_OF) else 0.0
+        n = len(self._recent)
+        mean = sum(self._recent) / n if n >= (_AT_LEAST if at_end else _MEAN_OF) else 0.0
         if self.tolerance is not None and mean > self.tolerance:
             raise DivergenceError(
                 f"Brian2: at the end of presentations of {durations[0]:g} s the rates are {100 * mean:.3g} % of the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -220,7 +221,7 @@ class Collector:
         arrays = {key.replace("/", "|"): np.concatenate(rows) for key, rows in self._rows.items()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with open(self.folder / f"part-{self.n_parts:06d}.npz", "wb") as file:
+            with open(self._part(self.n_parts), "wb") as file:
                 np.savez(file, **arrays)
         except OSError as error:
             raise StorageError(
@@ -234,14 +235,26 @@ class Collector:
         return {"n_parts": self.n_parts, "summaries": self.summaries, "phases": self.phases}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue after the parts of an earlier process."""
+        """Continue after the parts of an earlier process.
+
+        Raises
+        ------
+        StorageError
+            If a part is missing or damaged.
+        """
+        for k in range(state["n_parts"]):
+            if not zipfile.is_zipfile(self._part(k)):
+                raise StorageError(f"'{self._part(k)}' is missing or damaged. Restore it from a copy, or start the run again.")
         self.n_parts, self.summaries, self.phases = state["n_parts"], list(state["summaries"]), list(state["phases"])
         self._rows, self._bytes = {}, 0
+
+    def _part(self, k: int) -> Path:
+        return self.folder / f"part-{k:06d}.npz"  # type: ignore[operator]
 
     def rows(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield what was collected, part by part, as arrays by ``group/name``."""
         for k in range(self.n_parts):
-            with np.load(self.folder / f"part-{k:06d}.npz") as part:  # type: ignore[operator]
+            with np.load(self._part(k)) as part:
                 yield {key.replace("|", "/"): part[key] for key in part.files}
         if self._rows or not self.n_parts:
             yield {key: np.concatenate(rows) for key, rows in self._rows.items()}

@@ -31,7 +31,7 @@ USAGE = {
 PACKAGE = {
     "value that is not allowed": ((*RUN, "--set", "p=2"), "0 < p < q is needed"),
     "wrong unit": ((*RUN, "--set", "tau=5 mV"), "tau"),
-    "unknown unit": ((*RUN, "--set", "tau=5 parsec"), "cannot be read"),
+    "unknown unit": ((*RUN, "--set", "tau=5 parsec"), "unit 'parsec' is not known"),
     "bad engine setting": ((*RUN, "--set", "engine.batch=0"), "SteadyState.batch"),
     "data that do not fit": ((*RUN, "--data", "digits", "--set", "n_sensory=10"), "64 units, population 'S' 10"),
     "result that is there": ((*RUN, "-o", "there.zarr"), "Choose another name or pass --overwrite"),

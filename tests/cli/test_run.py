@@ -78,7 +78,8 @@ def test_compare_tells_equal_from_different(invoke) -> None:
     for seed in ("0", "1"):
         invoke(*RUN, "--set", "protocol.n_learn=300", "--seed", seed, "-o", f"{seed}.zarr")
     same, other = (invoke("compare", "0.zarr", f"{seed}.zarr").splitlines() for seed in ("0", "1"))
-    weights = [next(line.split() for line in lines if "S_to_E/w  learn" in line) for lines in (same, other)]
+    row = ["/synapses/S_to_E/w", "learn"]
+    weights = [next(line.split() for line in lines if line.split()[:2] == row) for lines in (same, other)]
     assert [float(value) for value in weights[0][2:]] == [0, 0, 0, 1]
     assert float(weights[1][4]) > 0.1
 
@@ -132,5 +133,6 @@ def test_an_interrupted_run_keeps_what_there_is(command, shell, tmp_path: Path) 
     _, stderr = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in stderr
-    assert "was interrupted in phase 'learn'" in stderr
+    assert "interrupted" in stderr
+    assert "phase 'learn'" in stderr
     assert "CUT OFF" in shell("info", "part.zarr").stdout
