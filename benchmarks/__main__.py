@@ -16,7 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which, all unless given: {', '.join(NAMES)}")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.add_argument("--quick", action="store_true", help="tiny settings, to see that all works; ratios mean nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny settings, to see that all works; ratios mean nothing"
+    )
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in NAMES]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")

@@ -22,7 +22,7 @@ FLOOR, STEP = np.log(5e-4), 0.15  # of the logarithm of the gain
 
 
 def images(n: int) -> tuple[np.ndarray, str]:
-    """Return images with mean |u|^2 = 1, and what they are: MNIST, or as sparse noise where it is not on this machine."""
+    """Return images with mean |u|^2 = 1, and what they are: MNIST, or noise as sparse where it is not at hand."""
     if os.environ.get("NEUROCIRCUITS_DATA"):
         values, what = mnist("train", download=False).values[:n], "MNIST"
     else:
@@ -92,7 +92,9 @@ class ByHand:
         ):
             rate = DURATION * eta
             incoming = weights.sum(axis=1)
-            change = self.change[: len(weights), : weights.shape[1]] if weights is self.weights else np.empty_like(weights)
+            change = (
+                self.change[: len(weights), : weights.shape[1]] if weights is self.weights else np.empty_like(weights)
+            )
             np.dot((post * (rate / n)).T, pre, out=change)
             change -= (rate * competition * incoming)[:, None]
             weights *= 1.0 - rate * decay

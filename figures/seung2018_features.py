@@ -54,8 +54,12 @@ def draw(trees: list[xr.DataTree]) -> Any:
     survivors = 100 * learning.by_seed(trees, "nonzero")
     axes[3].plot(kappas, survivors.T, "o-", color=NEUTRAL, alpha=0.7, linewidth=1)
     axes[3].axhline(25, color=FAINT, linestyle="--", linewidth=1, zorder=0)
-    axes[3].annotate("target at the largest", (kappas[0], 25), (0, 2), textcoords="offset points", color="grey")
-    axes[3].set(xscale="log", ylim=(0, 105), xlabel=r"$\kappa/\gamma$", ylabel="non-zero weights (%)")
+    axes[3].annotate(
+        "target at the largest", (kappas[0], 25), (0, -9), textcoords="offset points", color=NEUTRAL, fontsize="small"
+    )
+    axes[3].set(
+        xscale="log", ylim=(0, max(1.1 * survivors.max(), 50)), xlabel=r"$\kappa/\gamma$", ylabel="non-zero weights (%)"
+    )
     axes[3].set_xticks(kappas, [f"{kappa:g}" for kappa in kappas])
     axes[3].minorticks_off()
     axes[3].set_title(f"synapses that survive ({len(trees)} seed{'s' * (len(trees) > 1)})")

@@ -102,7 +102,8 @@ def run(
     ):
         if not isinstance(value, kind):
             hint = f" Call it: {value.__name__}()." if isinstance(value, type) and issubclass(value, kind) else ""
-            raise ValidationError(f"run: {what} is {value!r}, not a {kind.__name__}.{hint}")
+            given = f"the class {value.__name__}" if isinstance(value, type) else f"of type {type(value).__name__}"
+            raise ValidationError(f"run: {what} is {given}, not of type {kind.__name__}.{hint}")
     live = [what for what, value in (("checkpoint", checkpoint), ("watch", watch)) if value is not None]
     if live and engine.not_live:
         raise UnsupportedError(f"run: {' and '.join(live)} need a live simulation, but {engine.not_live}.")

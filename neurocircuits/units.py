@@ -164,7 +164,10 @@ def quantity(value: Any, owner: str = "Quantity") -> Quantity:
             raise UnitError(
                 f"{owner}: {value!r} cannot be read. Write a number and units, for example '5 ms'."
             ) from None
-        return _evaluate(tree, value)
+        try:
+            return _evaluate(tree, value)
+        except UnitError as error:
+            raise UnitError(f"{owner}: {error}") from None
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -85,7 +85,8 @@ def parse_equations(population: Population, functions: Mapping[str, Function]) -
     try:
         equations = Equations(population.equations)
     except (EquationError, ValueError, SyntaxError, TypeError) as error:
-        raise ValidationError(f"{owner}: {error} Write for example 'dr/dt = (drive - r)/tau : 1'.") from None
+        example = " Write for example 'dr/dt = (drive - r)/tau : 1'." if isinstance(error, EquationError) else ""
+        raise ValidationError(f"{owner}: {error}{example}") from None
     for equation in equations.values():
         _sort(equation, parsed, population, functions, owner)
     if not parsed.states and not parsed.slow:

@@ -95,6 +95,8 @@ class Circuit:
                 f"{where}.weights: no synapses {name!r} to share. Known: {listed(s.name for s in self.synapses)}."
             )
         other = self.pathway(name)
+        if other is synapses:
+            raise ValidationError(f"{where}.weights: the pathway shares its own array. Name the pathway that owns it.")
         if isinstance(other.weights, Tied | Paired):
             raise ValidationError(
                 f"{where}.weights: {name!r} owns no array itself; name its owner {other.weights.owner!r}."

@@ -273,6 +273,11 @@ class Protocol:
 def _check_phase(phase: Phase, circuit: Circuit) -> None:
     owner = f"Phase({phase.name!r})"
     sources = {p.name: p for p in circuit.populations if p.is_source}
+    known = {p.name for p in circuit.populations}
+    recorded = () if phase.record is None else phase.record.populations or ()
+    for what, names in (("stimuli", phase.stimuli), ("record", recorded)):
+        if missing := [name for name in names if name not in known]:
+            raise ValidationError(f"{owner}.{what}: no population {missing[0]!r}. Known: {listed(sorted(known))}.")
     for name, stimulus in phase.stimuli.items():
         population = circuit.population(name)
         if not population.is_source:
@@ -303,9 +308,6 @@ def _check_phase(phase: Phase, circuit: Circuit) -> None:
         _check_override(key, value, circuit, owner)
     for intervention in phase.interventions:
         _check_intervention(intervention, circuit, owner)
-    if phase.record is not None and phase.record.populations is not None:
-        for name in phase.record.populations:
-            circuit.population(name)
 
 
 def _check_override(key: str, value: Quantity, circuit: Circuit, owner: str) -> None:

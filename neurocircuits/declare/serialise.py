@@ -86,7 +86,7 @@ class FrozenArray:
                 for part in (self.values.indptr, self.values.indices, self.values.data):
                     digest.update(np.ascontiguousarray(part).tobytes())
             else:
-                for start in range(0, max(len(self.values), 1) if self.values.shape else 1, 4096):
+                for start in range(0, max(self.values.shape[0], 1) if self.values.shape else 1, 4096):
                     block = self.values[start : start + 4096] if self.values.shape else self.values
                     digest.update(np.ascontiguousarray(block).tobytes())
             self._digest = digest.hexdigest()
@@ -165,8 +165,17 @@ def from_dict(data: Any, arrays: Mapping[str, Any] | None = None) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """Return the canonical JSON text of a declaration."""
-    return json.dumps(to_dict(value), sort_keys=True, separators=(",", ":"))
+    """Return the canonical JSON text of a declaration; equal declarations have equal texts."""
+    return json.dumps(_canonical(to_dict(value)), sort_keys=True, separators=(",", ":"))
+
+
+def _canonical(data: Any) -> Any:
+    """Write whole floats as integers, which they equal."""
+    if isinstance(data, dict):
+        return data if data.get("type") == "array" else {key: _canonical(item) for key, item in data.items()}
+    if isinstance(data, list):
+        return [_canonical(item) for item in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
 def content_hash(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neurocircuits.declare.checks import is_number, number_pair
+from neurocircuits.declare.checks import is_number, number_pair, numeric_array
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.rules import Rule
 from neurocircuits.declare.serialise import declaration
@@ -76,15 +76,16 @@ class Synapses:
         if not isinstance(self.weights, Weights):
             from neurocircuits.declare.weights import Given
 
-            plain = is_number(self.weights)
-            set_(self, "weights", Constant(float(self.weights)) if plain else Given(self.weights))
+            given = self.weights if not is_number(self.weights) else None
+            values = None if given is None else numeric_array(getattr(given, "values", given), f"{owner}.weights")
+            set_(self, "weights", Constant(float(self.weights)) if values is None else Given(values))
         if not hasattr(self.connectivity, "mask"):
             allowed = "AllToAll, OneToOne, Probability, FixedInDegree or Explicit"
             raise ValidationError(f"{owner}.connectivity: {self.connectivity!r} is no connectivity. Use {allowed}.")
         if self.normalise is not None and not isinstance(self.normalise, Normalise):
             raise ValidationError(f"{owner}.normalise: {self.normalise!r} is not a Normalise.")
         if self.rule is not None and not isinstance(self.rule, Rule):
-            raise ValidationError(f"{owner}.rule: {self.rule!r} is not a Rule.")
+            raise ValidationError(f"{owner}.rule: {self.rule!r} is not a Rule. Write Rule(text, parameters) or use one of the catalogue.")
         if isinstance(self.weights, Tied | Paired):
             kind = type(self.weights).__name__
             if self.rule is not None:

@@ -130,7 +130,9 @@ class Simulation(ABC):
                     if intervention.units is None
                     else np.isin(np.arange(n_units), intervention.units)
                 )
-                self.values[intervention.population].clamp = (mask, float(intervention.value))
+                earlier = self.values[intervention.population].clamp or (np.zeros_like(mask), np.zeros(n_units))
+                held = np.where(mask, float(intervention.value), earlier[1])
+                self.values[intervention.population].clamp = (mask | earlier[0], held)
             elif isinstance(intervention, Scale) and not resumed:
                 array = self.store.arrays[intervention.pathway]
                 array[intervention.mask(array.shape)] *= intervention.factor

@@ -1,4 +1,4 @@
-"""The synapses of a standalone program: one Synapses object for each array, with its learning and what scales it."""
+"""The synapses of a standalone program: one Brian 2 object for each weight array, with sums, learning and scaling."""
 
 from __future__ import annotations
 
@@ -9,200 +9,163 @@ import numpy as np
 
 from neurocircuits.compile.equations import brian_functions, expand_functions, expression_dimension
 from neurocircuits.compile.plan import PathwayPlan, Plan, RulePlan
-from neurocircuits.declare.protocol import Protocol, Scale
+from neurocircuits.declare.protocol import Scale
 from neurocircuits.declare.steps import Cap
 from neurocircuits.engines.brian2_objects import quantity_of
-from neurocircuits.engines.brian2_timing import Timing
+from neurocircuits.engines.brian2_timing import Timing, unit_factor
 from neurocircuits.engines.values import WeightStore
-from neurocircuits.units import unit_text
+from neurocircuits.units import DIMENSIONLESS, Dimension, unit_text
 
 
 class Pathways:
-    """The pathways of a standalone program.
+    """Build the synapses of a standalone program.
 
     Parameters
     ----------
-    plan : Plan
-        The plan.
+    timing : Timing
+        What changes with time.
     store : WeightStore
         Initial weights.
-    protocol : Protocol
-        The protocol.
-    timing : Timing
-        Timed values and operations.
-    clock : Clock
-        Clock of the time step.
-
-    Attributes
-    ----------
-    synapses : dict of str to Synapses
-        By the pathway that owns the array.
-    changing : set of str
-        Those whose weights change.
+    groups : dict
+        Brian 2 groups by population.
     """
 
-    def __init__(self, plan: Plan, store: WeightStore, protocol: Protocol, timing: Timing, clock: Any) -> None:
-        self.plan, self.store, self.protocol, self.timing, self.clock = plan, store, protocol, timing, clock
-        self.b2, self.schedule = timing.b2, timing.schedule
-        self.functions = {function.name: function for function in plan.circuit.functions}
-        self.synapses: dict[str, Any] = {}
+    def __init__(self, timing: Timing, store: WeightStore, groups: dict[str, Any]) -> None:
+        self.timing, self.plan, self.store, self.groups = timing, timing.plan, store, groups
         self.changing: set[str] = set()
 
-    def _sent(self, text: str, pathway: PathwayPlan, side: str) -> str:
-        """Return what a pathway transmits with its presynaptic population on ``side``, clamps put in."""
-        text = self.timing.held(expand_functions(text, self.functions), pathway.pre, "_pre")
-        return re.sub(r"_pre\b", f"_{side}", text)
-
-    def build(self, groups: dict[str, Any]) -> None:
-        """Build the synapses between groups."""
-        for name, pathway in self.plan.pathways.items():
-            if not pathway.owns:
-                continue
-            declared = pathway.declaration
-            unit = unit_text(
-                declared.unit.dimension
-                if declared.unit
-                else self.plan.populations[pathway.post].dimensions[pathway.input]
-            )
-            lines = [f"w : {unit}"]
-            for other in self.plan.pathways.values():
-                if other.owner == name:
-                    pre, post = ("post", "pre") if other.transposed else ("pre", "post")
-                    fed = unit_text(self.plan.populations[other.post].dimensions[other.input])
-                    lines.append(
-                        f"in_{other.name}_{post} = {self._sent(other.declaration.transmits, other, pre)} : {fed} "
-                        "(summed)"
-                    )
-            namespace: dict[str, Any] = dict(brian_functions())
-            rule, scaled = pathway.rule, self._scale_lines(pathway)
-            if rule is not None:
-                lines += [f"w_onset : {unit}"] if isinstance(rule.step, Cap) else []
-                lines += self._aggregate_lines(pathway, rule)
-            if changes := rule is not None or bool(scaled):
-                lines += [f"w_at_{k} : {unit}" for k in range(self.timing.n_phases - 1)]
-            lines += scaled
-            synapses = self.b2.Synapses(
-                groups[pathway.pre],
-                groups[pathway.post],
-                "\n".join(lines),
-                clock=self.clock,
-                namespace=namespace,
-                name=f"syn_{name}",
-            )
-            weights = self.store.arrays[name]
-            mask = self.store.masks.get(name)
-            if mask is None:
-                synapses.connect()
-                synapses.w = quantity_of(1.0, self._dimension(pathway)) * weights.T.ravel()
-            else:
-                sources, targets = np.nonzero(mask.T)
-                synapses.connect(i=sources, j=targets)
-                synapses.w = quantity_of(1.0, self._dimension(pathway)) * weights[targets, sources]
-            self.synapses[name] = synapses
-            if rule is not None:
-                self._learning(pathway, rule, synapses, unit)
-            if scaled:
-                self._scaling(pathway, synapses)
-            if changes:
-                self.timing.copies(synapses, "w", name)
-                self.changing.add(name)
-
-    def _dimension(self, pathway: PathwayPlan) -> Any:
-        declared = pathway.declaration
-        return (
-            declared.unit.dimension if declared.unit else self.plan.populations[pathway.post].dimensions[pathway.input]
+    def build(self, pathway: PathwayPlan) -> Any:
+        """Return the synapses with the array of a pathway, which all pathways that share it use."""
+        timing, name, rule = self.timing, pathway.name, pathway.rule
+        unit = unit_text(weight_dimension(self.plan, pathway))
+        lines = [f"w : {unit}", *self._sums(name)]
+        if rule is not None:
+            lines += [f"w_onset : {unit}"] if isinstance(rule.step, Cap) else []
+            lines += self._aggregates(pathway, rule)
+        scales = self._scales(name)
+        lines += [f"scaled_{n} : 1 (constant)" for n in range(len(scales))]
+        if rule is not None or scales:
+            self.changing.add(name)
+            lines += [f"w_at_{k} : {unit}" for k in range(timing.n_phases - 1)]
+        synapses = timing.b2.Synapses(
+            self.groups[pathway.pre],
+            self.groups[pathway.post],
+            "\n".join(lines),
+            clock=timing.clock,
+            namespace=dict(brian_functions()),
+            name=f"syn_{name}",
         )
+        self._connect(pathway, synapses)
+        if rule is not None:
+            self._learning(pathway, rule, synapses)
+        for n, (number, scale) in enumerate(scales):
+            self._scaling(name, synapses, n, number, scale)
+        if name in self.changing:
+            timing.copies(synapses, "w", name)
+        return synapses
 
-    def aggregate_unit(self, pathway: PathwayPlan, text: str) -> str:
-        """Return the unit of a sum over one side of a pathway."""
-        sides = {"pre": self.plan.populations[pathway.pre], "post": self.plan.populations[pathway.post]}
-        dimensions = {f"{name}_{side}": d for side, p in sides.items() for name, d in p.dimensions.items()}
-        dimensions |= {f"r_{side}": (0.0,) * 7 for side, p in sides.items() if p.is_source}
-        parameters = pathway.declaration.rule.parameters  # type: ignore[union-attr]
-        dimensions |= {name: value.dimension for name, value in parameters.items()}
-        dimensions |= {"w": self._dimension(pathway)} | dict.fromkeys(("n_pre", "n_post", "dale"), (0.0,) * 7)
-        return unit_text(expression_dimension(text, dimensions, f"Synapses({pathway.name!r}).rule"))
+    def _sums(self, owner: str) -> list[str]:
+        """Return what is sent with an array, each pathway into a variable of its own, since a sum has one writer."""
+        lines = []
+        for pathway in self.plan.pathways.values():
+            if pathway.owner == owner:
+                pre, post = ("post", "pre") if pathway.transposed else ("pre", "post")
+                unit = unit_text(self.plan.populations[pathway.post].dimensions[pathway.input])
+                text = expand_functions(pathway.declaration.transmits, self.timing.functions)
+                sent = re.sub(r"_pre\b", f"_{pre}", self.timing.with_clamps(text, pathway.pre, "_pre"))
+                lines.append(f"in_{pathway.name}_{post} = {sent} : {unit} (summed)")
+        return lines
 
-    def _aggregate_lines(self, pathway: PathwayPlan, rule: RulePlan) -> list[str]:
+    def _connect(self, pathway: PathwayPlan, synapses: Any) -> None:
+        weights, mask = self.store.arrays[pathway.name], self.store.masks.get(pathway.name)
+        one = quantity_of(1.0, weight_dimension(self.plan, pathway))
+        if mask is None:
+            synapses.connect()
+            synapses.w = one * weights.T.ravel()
+        else:
+            sources, targets = np.nonzero(mask.T)
+            synapses.connect(i=sources, j=targets)
+            synapses.w = one * weights[targets, sources]
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def _aggregates(self, pathway: PathwayPlan, rule: RulePlan) -> list[str]:
         lines = []
         for name, aggregate in rule.aggregates.items():
             side = "post" if aggregate.over == "pre" else "pre"
-            text = self.timing.held(self.timing.held(aggregate.text, pathway.pre, "_pre"), pathway.post, "_post")
-            text = self._with_parameters(text, pathway)
-            lines.append(
-                f"{name}_{pathway.name}_{side} = {text} : {self.aggregate_unit(pathway, aggregate.text)} (summed)"
-            )
+            text = self._in_synapses(aggregate.text, pathway)
+            unit = aggregate_unit(self.plan, pathway, name)
+            lines.append(f"{name}_{pathway.name}_{side} = {text} : {unit} (summed)")
         return lines
 
-    def _learning(self, pathway: PathwayPlan, rule: RulePlan, synapses: Any, unit: str) -> None:
-        drift = expand_functions(rule.text, self.functions)
-        drift = self.timing.held(self.timing.held(drift, pathway.pre, "_pre"), pathway.post, "_post")
+    def _learning(self, pathway: PathwayPlan, rule: RulePlan, synapses: Any) -> None:
+        timing = self.timing
+        drift = self._in_synapses(expand_functions(rule.text, timing.functions), pathway)
         for name, aggregate in rule.aggregates.items():
-            side = "post" if aggregate.over == "pre" else "pre"
-            drift = re.sub(rf"\b{name}\b", f"{name}_{pathway.name}_{side}", drift)
-            updater = synapses.summed_updaters[f"{name}_{pathway.name}_{side}"]
-            updater._clock = self.b2.Clock(
-                dt=self.schedule.tick * self.timing.engine.dt * self.b2.second, name=f"clock_{name}_{pathway.name}"
-            )
+            summed = f"{name}_{pathway.name}_{'post' if aggregate.over == 'pre' else 'pre'}"
+            drift = re.sub(rf"\b{name}\b", summed, drift)
+            updater = synapses.summed_updaters[summed]
+            updater._clock = timing.b2.Clock(dt=timing.tick_dt * timing.b2.second, name=f"clock_{summed}")
             updater.when, updater.order = "start", -21
-        sides = {
-            "n_pre": self.plan.populations[pathway.pre].n_units,
-            "n_post": self.plan.populations[pathway.post].n_units,
-            "dale": pathway.sign,
-        }
-        synapses.namespace.update(sides)
+        synapses.namespace["n_pre"] = self.plan.populations[pathway.pre].n_units
+        synapses.namespace["n_post"] = self.plan.populations[pathway.post].n_units
+        synapses.namespace["dale"] = pathway.sign
         for name, value in pathway.declaration.rule.parameters.items():  # type: ignore[union-attr]
             key = f"{pathway.name}.{name}"
-            if key in self.timing.overridden:
-                values = [self.timing.override(phase, key, value.value) for phase in self.protocol.phases]
-                synapses.namespace[f"rule_{name}_timed"] = self.timing.phase_values(
-                    values, f"timed_{pathway.name}_{name}"
-                )
+            if key in timing.overridden:
+                timed = timing.overrides(key, value.value, f"timed_{pathway.name}_{name}")
+                synapses.namespace[f"rule_{name}_timed"] = timed
             else:
                 synapses.namespace[f"rule_{name}"] = quantity_of(value.value, value.dimension)
-        drift = self._with_parameters(drift, pathway)
-        rate = self.timing.rate(pathway.name, synapses.namespace)
-        self.timing.step(synapses, -20, "w", drift, rate, pathway.bounds, rule.step, unit, pathway.name)
+        unit = unit_text(weight_dimension(self.plan, pathway))
+        new = timing.learned(synapses, pathway.name, "w", drift, pathway.bounds, rule.step, unit, "_post")
+        timing.regularly(synapses, f"w = {new}", timing.schedule.tick, -20, f"learn_{pathway.name}")
 
-    def _with_parameters(self, text: str, pathway: PathwayPlan) -> str:
-        """Put the parameters of a rule into a text, under names that no variable of a population has."""
+    def _in_synapses(self, text: str, pathway: PathwayPlan) -> str:
+        """Put clamps into a text, and the parameters of a rule under names that no variable of a population has."""
+        text = self.timing.with_clamps(text, pathway.pre, "_pre")
+        text = self.timing.with_clamps(text, pathway.post, "_post")
         for name, value in pathway.declaration.rule.parameters.items():  # type: ignore[union-attr]
-            timed = f"{pathway.name}.{name}" in self.timing.overridden
-            unit = unit_text(value.dimension)
-            factor = "" if unit == "1" else f"*{unit}"
-            text = re.sub(
-                rf"\b{name}\b", f"(rule_{name}_timed(t - half_step){factor})" if timed else f"rule_{name}", text
-            )
+            timed = f"(rule_{name}_timed(t - half_step){unit_factor(value)})"
+            overridden = f"{pathway.name}.{name}" in self.timing.overridden
+            text = re.sub(rf"\b{name}\b", timed if overridden else f"rule_{name}", text)
         return text
 
-    def _scale_lines(self, pathway: PathwayPlan) -> list[str]:
-        found = [
-            (k, i)
-            for k, phase in enumerate(self.protocol.phases)
-            for i in phase.interventions
-            if isinstance(i, Scale) and i.pathway == pathway.name
-        ]
-        return [f"scaled_{n} : 1 (constant)" for n in range(len(found))]
+    # -- scaling -------------------------------------------------------------------------------------------------------
 
-    def _scaling(self, pathway: PathwayPlan, synapses: Any) -> None:
-        found = [
-            (k, i)
-            for k, phase in enumerate(self.protocol.phases)
-            for i in phase.interventions
-            if isinstance(i, Scale) and i.pathway == pathway.name
+    def _scales(self, name: str) -> list[tuple[int, Scale]]:
+        return [
+            (number, intervention)
+            for number, phase in enumerate(self.timing.protocol.phases)
+            for intervention in phase.interventions
+            if isinstance(intervention, Scale) and intervention.pathway == name
         ]
-        shape = self.store.arrays[pathway.name].shape
-        mask = self.store.masks.get(pathway.name)
-        slots = np.arange(0, self.schedule.n_slots, self.schedule.phase_slots)
-        for n, (k, intervention) in enumerate(found):
-            chosen = intervention.mask(shape)
-            values = chosen.T.ravel() if mask is None else chosen.T[mask.T]
-            setattr(synapses, f"scaled_{n}", values.astype(float))
-            factors = np.where(slots == self.schedule.phase_starts[k], intervention.factor, 1.0)
-            synapses.namespace[f"factor_{n}"] = self.timing.timed(
-                factors, self.timing.phase_dt, f"factor_{n}_{pathway.name}"
-            )
-            code = f"w = w*(1 + scaled_{n}*(factor_{n}(t) - 1))"
-            self.timing.regularly(
-                synapses, code, self.schedule.phase_slots * self.schedule.slot, -5, f"scale_{n}_{pathway.name}"
-            )
+
+    def _scaling(self, name: str, synapses: Any, n: int, number: int, scale: Scale) -> None:
+        timing, mask = self.timing, self.store.masks.get(name)
+        chosen = scale.mask(self.store.arrays[name].shape).T
+        setattr(synapses, f"scaled_{n}", (chosen.ravel() if mask is None else chosen[mask.T]).astype(float))
+        factors = np.where(timing.boundaries == timing.schedule.phase_starts[number], scale.factor, 1.0)
+        synapses.namespace[f"factor_{n}"] = timing.at_boundaries(factors, f"factor_{n}_{name}")
+        code = f"w = w*(1 + scaled_{n}*(factor_{n}(t) - 1))"
+        timing.regularly(synapses, code, timing.phase_steps, -5, f"scale_{n}_{name}")
+
+
+def weight_dimension(plan: Plan, pathway: PathwayPlan) -> Dimension:
+    """Return the dimension of the weights of a pathway."""
+    unit = pathway.declaration.unit
+    return unit.dimension if unit is not None else plan.populations[pathway.post].dimensions[pathway.input]
+
+
+def aggregate_unit(plan: Plan, pathway: PathwayPlan, name: str) -> str:
+    """Return the unit of an aggregate of the rule of a pathway."""
+    rule = pathway.declaration.rule
+    dimensions: dict[str, Dimension] = dict.fromkeys(("n_pre", "n_post", "dale"), DIMENSIONLESS)
+    dimensions["w"] = weight_dimension(plan, pathway)
+    for side in ("pre", "post"):
+        population = plan.populations[getattr(pathway, side)]
+        dimensions[f"r_{side}"] = DIMENSIONLESS
+        dimensions |= {f"{variable}_{side}": dimension for variable, dimension in population.dimensions.items()}
+    dimensions |= {key: value.dimension for key, value in rule.parameters.items()}  # type: ignore[union-attr]
+    text = pathway.rule.aggregates[name].text  # type: ignore[union-attr]
+    return unit_text(expression_dimension(text, dimensions, f"Synapses({pathway.name!r}).rule"))

@@ -18,7 +18,6 @@ from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.values import contribution, dense, received
 from neurocircuits.errors import DivergenceError, ValidationError
 from neurocircuits.randomness import Streams
-from neurocircuits.units import import_brian2
 
 if TYPE_CHECKING:
     from neurocircuits.engines.brian2_engine import Brian2
@@ -29,7 +28,7 @@ _TIMETABLES = 1000  # durations whose windows are remembered
 
 
 class _Window(NamedTuple):
-    """A part of each presentation in time steps: how many, how many to a learning step and to a sample, and how long."""
+    """A part of each presentation in time steps: how many, how long, how many to a learning step and to a sample."""
 
     n_steps: int
     every: int
@@ -65,12 +64,11 @@ class RuntimeSimulation(Simulation):
         self._paced = any(
             window.step is not None and window.step != engine.dt for p in phases for window in p.timetable
         )
-        b2 = import_brian2()
-        self._clock = b2.Clock(dt=engine.dt * b2.second, name="neurocircuits_clock*")
         self._target = engine.code_target(protocol)
         self.groups: dict[str, Any] = {}
         self._shared: dict[str, list[str]] = {}
-        with owned(self._target, engine.dtype):
+        with owned(self._target, engine.dtype) as b2:
+            self._clock = b2.Clock(dt=engine.dt * b2.second, name="neurocircuits_clock*")
             for name, population in self.plan.driven.items():
                 shared = [p for p in population.parameters if f"{name}.{p}" in overridden]
                 self._shared[name] = shared
@@ -163,9 +161,7 @@ class RuntimeSimulation(Simulation):
         first = next(iter(parts.values()))
         self._parts, n_rows = parts, len(first.durations)
         if n_rows != self.engine.batch:
-            raise ValidationError(
-                f"Brian2: {n_rows} presentations do not fill the batch of {self.engine.batch}."
-            )
+            raise ValidationError(f"Brian2: {n_rows} presentations do not fill the batch of {self.engine.batch}.")
         if n_rows > 1 and first.durations.min() != first.durations.max():
             raise ValidationError(
                 "Brian2: durations in a batch differ. Use batch=1, or presentations of equal durations."

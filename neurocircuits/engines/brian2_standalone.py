@@ -56,6 +56,10 @@ def unsupported(engine: Brian2, plan: Plan, protocol: Protocol) -> list[str]:
             )
         if rule is not None and isinstance(rule.step, LargestChange):
             reasons.append(f"synapses {name!r}: LargestChange needs the whole matrix; use device='runtime'")
+    for name, population in plan.populations.items():
+        for slow, step in population.declaration.steps.items():
+            if isinstance(step, LargestChange):
+                reasons.append(f"population {name!r}: LargestChange of {slow!r} needs all units; use device='runtime'")
     for phase in protocol.phases:
         reasons += _phase_reasons(phase, plan)
     clamped = {i.population for phase in protocol.phases for i in phase.interventions if isinstance(i, Clamp)}

@@ -1,7 +1,8 @@
-"""What happens when in a standalone program: timed values, scheduled operations and learning.
+"""What the parts of a standalone program share: values that change with time, repeated operations, learning steps.
 
-Order within a time step, at its start: learning of the step that just ended (order -20), the record (-15), copies of
-weights for the phase that ended (-10), what a phase changes (-5), the stimulus (0); then sums, then state updates.
+Order within a time step, at its start: learning of the step that just ended (order -20, sums for it before), the record
+(-15), copies of what a phase leaves behind (-10), what a phase changes (-5), the stimulus (0); then sums, then state
+updates.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import Clamp, Protocol
-from neurocircuits.declare.steps import Cap, PerUnit
+from neurocircuits.declare.steps import Cap, PerUnit, Step
+from neurocircuits.units import Quantity, unit_text
 
 if TYPE_CHECKING:
     from neurocircuits.engines.brian2_engine import Brian2
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Timing:
-    """Timed values and scheduled operations of a standalone program.
+    """Timed values and repeated operations of a standalone program.
 
     Parameters
     ----------
@@ -28,108 +31,146 @@ class Timing:
         Brian 2, with its state owned by the caller.
     engine : Brian2
         Settings.
+    plan : Plan
+        The plan.
     schedule : Schedule
         The timetable.
     protocol : Protocol
         The protocol.
     """
 
-    def __init__(self, b2: Any, engine: Brian2, schedule: Schedule, protocol: Protocol) -> None:
-        self.b2, self.engine, self.schedule, self.protocol = b2, engine, schedule, protocol
-        self.slot_dt = float(f"{schedule.slot * engine.dt:.12g}")  # a decimal, as Brian 2 compares grids
-        self.phase_dt = float(f"{schedule.phase_slots * self.slot_dt:.12g}")
+    def __init__(self, b2: Any, engine: Brian2, plan: Plan, schedule: Schedule, protocol: Protocol) -> None:
+        self.b2, self.engine, self.plan, self.schedule, self.protocol = b2, engine, plan, schedule, protocol
+        self.clock = b2.Clock(dt=engine.dt * b2.second, name="clock_fast")
+        self.functions = {function.name: function for function in plan.circuit.functions}
+        self.phase_steps = schedule.phase_slots * schedule.slot
+        self.slot_dt, self.tick_dt, self.phase_dt = (
+            self.time_of(steps) for steps in (schedule.slot, schedule.tick, self.phase_steps)
+        )
         self.n_phases = len(protocol.phases)
         self.overridden = {key for phase in protocol.phases for key in phase.parameters}
         self.clamped = {i.population for phase in protocol.phases for i in phase.interventions if isinstance(i, Clamp)}
-        self.operations: list[Any] = []
+        self.boundaries = np.arange(0, schedule.n_slots, schedule.phase_slots)
+        self._chosen = _choice(b2)
+        self._operations: list[Any] = []  # a network finds them through their owners, which hold them weakly
 
-    def timed(self, values: np.ndarray, dt: float, name: str) -> Any:
-        """Return a function of time with one value, or one row, for each ``dt`` seconds."""
+    def time_of(self, steps: int) -> float:
+        """Return the time that some steps take, as a decimal, since Brian 2 compares grids."""
+        return float(f"{steps * self.engine.dt:.12g}")
+
+    def values(self, values: np.ndarray, dt: float, name: str) -> Any:
+        """Return a function of time."""
         return self.b2.TimedArray(np.asarray(values, dtype=float), dt=dt * self.b2.second, name=name)
+
+    def at_boundaries(self, values: np.ndarray, name: str) -> Any:
+        """Return a function of time that changes at the common divisor of the phase boundaries."""
+        return self.values(values, self.phase_dt, name)
 
     def phase_values(self, values: list[float], name: str) -> Any:
         """Return a function of time that holds one value for each phase."""
-        per_slot = np.asarray(values, dtype=float)[
-            self.schedule.phase_of[: self.schedule.n_slots : self.schedule.phase_slots]
-        ]
-        return self.timed(per_slot, self.phase_dt, name)
+        return self.at_boundaries(np.asarray(values, dtype=float)[self.schedule.phase_of[self.boundaries]], name)
 
-    def regularly(self, owner: Any, code: str, steps: int, order: int, name: str) -> None:
-        """Schedule code of a group or of synapses every so many time steps, at the start of a step."""
-        self.operations.append(
-            owner.run_regularly(code, dt=steps * self.engine.dt * self.b2.second, when="start", order=order, name=name)
+    def overrides(self, key: str, default: float, name: str) -> Any:
+        """Return a parameter as a function of time, with what phases override."""
+        phases = self.protocol.phases
+        return self.phase_values(
+            [float(p.parameters[key].value) if key in p.parameters else default for p in phases], name
         )
 
-    @staticmethod
-    def override(phase: Any, key: str, default: float) -> float:
-        """Return the value of a parameter in a phase."""
-        return float(phase.parameters[key].value) if key in phase.parameters else default
+    def regularly(self, owner: Any, code: str, steps: int, order: int, name: str) -> None:
+        """Do something at the start of each so many time steps."""
+        dt = self.time_of(steps) * self.b2.second
+        self._operations.append(owner.run_regularly(code, dt=dt, when="start", order=order, name=name))
 
-    def held(self, text: str, population: str, suffix: str) -> str:
+    def with_clamps(self, text: str, population: str, suffix: str) -> str:
         """Return a text in which the rate of a population that is ever clamped is what its clamp says."""
         if population not in self.clamped:
             return text
         return re.sub(rf"\br{suffix}\b", f"(r{suffix}*(1 - clamped{suffix}) + held{suffix}*clamped{suffix})", text)
 
-    def rate(self, name: str, namespace: dict[str, Any]) -> str:
-        """Return the factor of a drift: how long a learner learns at the end of the last tick, mostly 0."""
-        tick = self.schedule.tick * self.engine.dt
-        namespace["learning_timed"] = self.timed(self.schedule.learning[name], tick, f"learning_{name}")
-        namespace["half_step"] = 0.5 * self.engine.dt * self.b2.second
-        return "learning_timed(t - half_step)*second*int(t > half_step)"
-
-    def step(
+    def learned(
         self,
         owner: Any,
-        order: int,
+        learner: str,
         variable: str,
         drift: str,
-        rate: str,
         bounds: tuple[float, float],
-        step: Any,
+        step: Step | None,
         unit: str,
-        rename: str,
-    ) -> None:
-        """Schedule the learning of a variable: its drift for as long as the learner learns, bounds and cap included."""
-        low, high = (_bound(value, unit) for value in bounds)
-        if isinstance(step, Cap):
-            size = _bound(step.size, unit)
-            low, high = (
-                f"clip({low}, {variable}_onset - {size}, inf*{unit})",
-                f"clip({high}, -inf*{unit}, {variable}_onset + {size})",
-            )
-            owner.namespace["first_timed"] = self.timed(self.is_onset(), self.slot_dt, f"first_{rename}")
-            keep = f"{variable}_onset = {variable}*first_timed(t) + {variable}_onset*(1 - first_timed(t))"
-            self.regularly(owner, keep, self.schedule.slot, -4, f"onset_{rename}")
-        divided = f"/{step.name}_post" if isinstance(step, PerUnit) else ""
-        code = f"{variable} = clip({variable} + ({rate})*({drift}){divided}, {low}, {high})"
-        self.regularly(
-            owner,
-            code.replace("inf*1", "inf"),
-            self.schedule.tick,
-            order,
-            f"learn_{rename}",
+        suffix: str = "",
+    ) -> str:
+        """Return what a variable becomes at the end of a tick, from which it has learned for a time, mostly 0.
+
+        Parameters
+        ----------
+        owner : Group
+            Brian 2 object with the variable.
+        learner : str
+            Name of the pathway or population.
+        variable, drift : str
+            The variable and the text of its drift.
+        bounds : (float, float)
+            Its bounds.
+        step : Step or None
+            How the drift becomes a change.
+        unit : str
+            Unit of the variable.
+        suffix : str
+            Suffix of postsynaptic names.
+        """
+        name = f"{learner}_{variable}"
+        owner.namespace["learning_timed"] = self.values(
+            self.schedule.learning[learner], self.tick_dt, f"learning_{name}"
         )
+        owner.namespace["half_step"] = 0.5 * self.engine.dt * self.b2.second
+        owner.namespace["chosen"] = self._chosen
+        low, high = (with_unit(value, unit) for value in bounds)
+        if isinstance(step, Cap):
+            size = with_unit(step.size, unit)
+            low = f"clip({low}, {variable}_onset - {size}, {with_unit(np.inf, unit)})"
+            high = f"clip({high}, {with_unit(-np.inf, unit)}, {variable}_onset + {size})"
+            first = np.zeros(self.schedule.n_slots)
+            first[self.schedule.onsets] = 1.0
+            owner.namespace["first_timed"] = self.values(first, self.slot_dt, f"first_{name}")
+            keep = f"{variable}_onset = chosen(first_timed(t), {variable}, {variable}_onset)"
+            self.regularly(owner, keep, self.schedule.slot, -4, f"onset_{name}")
+        divided = f"/{step.name}{suffix}" if isinstance(step, PerUnit) else ""
+        time = "learning_timed(t - half_step)*int(t > half_step)"
+        changed = f"clip({variable} + {time}*second*({drift}){divided}, {low}, {high})"
+        return f"chosen({time}, {changed}, {variable})"
 
-    def is_onset(self) -> np.ndarray:
-        """Return 1 for the slots in which a presentation begins."""
-        first = np.zeros(self.schedule.n_slots)
-        first[self.schedule.onsets] = 1.0
-        return first
-
-    def copies(self, owner: Any, variable: str, rename: str) -> None:
+    def copies(self, owner: Any, variable: str, name: str) -> None:
         """Keep what a variable is when each phase but the last ends."""
-        if self.n_phases == 1:
-            return
-        slots = np.arange(0, self.schedule.n_slots, self.schedule.phase_slots)
         lines = []
-        for k in range(self.n_phases - 1):
-            mark = (slots == self.schedule.phase_starts[k + 1]).astype(float)
-            owner.namespace[f"end_{k}"] = self.timed(mark, self.phase_dt, f"end_{k}_{rename}")
-            lines.append(f"{variable}_at_{k} = {variable}*end_{k}(t) + {variable}_at_{k}*(1 - end_{k}(t))")
-        self.regularly(owner, "\n".join(lines), self.schedule.phase_slots * self.schedule.slot, -10, f"keep_{rename}")
+        for k, start in enumerate(self.schedule.phase_starts[1:]):
+            owner.namespace[f"end_{k}"] = self.at_boundaries(self.boundaries == start, f"end_{k}_{name}")
+            lines.append(f"{variable}_at_{k} = chosen(end_{k}(t), {variable}, {variable}_at_{k})")
+        if lines:
+            owner.namespace["chosen"] = self._chosen
+            self.regularly(owner, "\n".join(lines), self.phase_steps, -10, f"keep_{name}")
 
 
-def _bound(value: float, unit: str) -> str:
+def with_unit(value: float, unit: str) -> str:
+    """Write a number with a unit."""
     number = "inf" if value == np.inf else "-inf" if value == -np.inf else repr(float(value))
     return number if unit == "1" else f"({number})*{unit}"
+
+
+def unit_factor(value: Quantity) -> str:
+    """Write the unit of a parameter as a factor that follows a number."""
+    unit = unit_text(value.dimension)
+    return "" if unit == "1" else f"*{unit}"
+
+
+def _choice(b2: Any) -> Any:
+    """Return ``chosen(yes, a, b)``: a where ``yes`` is positive, else b, whatever the other is (0*inf is no number)."""
+    chosen = b2.Function(
+        lambda yes, a, b: np.where(yes > 0, a, b),
+        arg_units=[1, None, None],
+        return_unit=lambda yes, a, b: a,
+        arg_types=["float", "float", "float"],
+        return_type="float",
+    )
+    code = "inline double chosen(double yes, double a, double b) { return yes > 0.0 ? a : b; }"
+    chosen.implementations.add_implementation("cpp", code)
+    return chosen

@@ -106,7 +106,7 @@ def active_sets(lateral: Mediated, b: np.ndarray, active: np.ndarray) -> tuple[n
     slack = _SLACK * np.abs(b).max(axis=1, keepdims=True)
     rows = np.arange(len(b))
     done = 0
-    for done in range(1, _BLOCK_ITERATIONS + 1):
+    for done in range(1, _BLOCK_ITERATIONS + 1):  # noqa: B007 (returned)
         mask = active.astype(float)
         small = mask @ pairs
         small += unity
@@ -124,7 +124,7 @@ def active_sets(lateral: Mediated, b: np.ndarray, active: np.ndarray) -> tuple[n
             go_on = ~ended
             rows, b, slack, active, wrong = rows[go_on], b[go_on], slack[go_on], active[go_on], wrong[go_on]
         active = active ^ wrong
-    return np.maximum(x, 0.0), done
+    return np.maximum(x, 0.0), iterations
 
 
 def _solve(block: np.ndarray, b: np.ndarray, symmetric: bool) -> np.ndarray:

@@ -145,7 +145,7 @@ class PopulationValues(Mapping[str, Any]):
         self.plan = plan
         self.parameters = parameters
         self.data = data
-        self.clamp: tuple[np.ndarray, float] | None = None
+        self.clamp: tuple[np.ndarray, np.ndarray] | None = None
 
     def __getitem__(self, name: str) -> Any:
         if name in self.data:

@@ -135,12 +135,16 @@ def test_single_precision_runs_without_noise():
     protocol = nc.Protocol(
         [
             nc.Phase("learn", {"S": nc.Patterns(U, duration=40 * DT)}),
-            nc.Phase("probe", {"S": nc.Patterns(U, duration=40 * DT)}, plasticity=False, record=nc.Record("r", "inhibition")),
+            nc.Phase(
+                "probe", {"S": nc.Patterns(U, duration=40 * DT)}, plasticity=False, record=nc.Record("r", "inhibition")
+            ),
         ]
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        trees = [nc.run(disynaptic(), protocol, nc.Brian2(dt=DT, dtype=d, tolerance=None)) for d in ("float32", "float64")]
+        trees = [
+            nc.run(disynaptic(), protocol, nc.Brian2(dt=DT, dtype=d, tolerance=None)) for d in ("float32", "float64")
+        ]
     for path, name in (("/synapses/S_to_E", "w"), ("/slow/E", "gain"), ("/populations/E", "r")):
         difference = worst(trees[0], path, name, trees[1][path].ds[name].values)
         assert 1e-9 < difference < 1e-4
@@ -152,7 +156,8 @@ def test_compiled_state_updates_equal_those_of_numpy():
     U = stimuli(10)
     phase = nc.Phase("learn", {"S": nc.Patterns(U, duration=40 * DT)}, record=nc.Record("r"))
     trees = [
-        nc.run(disynaptic(), nc.Protocol([phase]), nc.Brian2(dt=DT, target=t, tolerance=None)) for t in ("numpy", "cython")
+        nc.run(disynaptic(), nc.Protocol([phase]), nc.Brian2(dt=DT, target=t, tolerance=None))
+        for t in ("numpy", "cython")
     ]
     for path, name in (("/synapses/S_to_E", "w"), ("/populations/E", "r")):
         assert worst(trees[0], path, name, trees[1][path].ds[name].values) < EXACT
@@ -187,7 +192,13 @@ def conductances() -> nc.Circuit:
         dtheta/dt = eta*(r - target)*scale : volt (slow)
         """,
         parameters={
-            "g_leak": "10 nS", "E_leak": "-70 mV", "E_e": "0 mV", "E_i": "-80 mV", "C": "200 pF", "scale": "5 mV", "eta": "1 Hz",
+            "g_leak": "10 nS",
+            "E_leak": "-70 mV",
+            "E_e": "0 mV",
+            "E_i": "-80 mV",
+            "C": "200 pF",
+            "scale": "5 mV",
+            "eta": "1 Hz",
             "target": 0.3,
         },  # fmt: skip
         initial={"v": -0.07, "theta": -0.06},
@@ -230,7 +241,14 @@ def test_conductances_a_rate_that_is_a_subexpression_and_a_slow_threshold():
                 w = np.maximum(w + every * h * 2 * (np.outer(r, u) * 4e-9 - w), 0)
                 theta = np.clip(theta + every * h * (r - 0.3) * 5e-3, -0.065, -0.04)
         r = np.maximum(v - theta, 0) / 5e-3
-        now = {"v": v, "r": r, "g_e": w @ u, "I_e": (w @ u) * -v, "excitation": (w @ u) * -v, "inhibition": b @ y * (v + 0.08)}
+        now = {
+            "v": v,
+            "r": r,
+            "g_e": w @ u,
+            "I_e": (w @ u) * -v,
+            "excitation": (w @ u) * -v,
+            "inhibition": b @ y * (v + 0.08),
+        }
         for name, value in now.items():
             expected[name].append(value)
     E = tree["/populations/E"].ds
@@ -269,7 +287,9 @@ def test_a_ranked_gate_with_the_largest_change():
         step=nc.LargestChange(nc.Linear(0.05, 0.01)),
     )
     cells = nc.Population("E", N_E, equations="dr/dt = (drive - r)/tau : 1", parameters={"tau": "5 ms"})
-    circuit = nc.Circuit("ranked", [nc.Population("S", 36), cells], [nc.Synapses("S", "E", weights=nc.Uniform(0, 1), rule=rule)])
+    circuit = nc.Circuit(
+        "ranked", [nc.Population("S", 36), cells], [nc.Synapses("S", "E", weights=nc.Uniform(0, 1), rule=rule)]
+    )
     phase = nc.Phase("learn", {"S": nc.Patterns(U, duration=n_steps * DT)}, record=nc.Record("r"))
     engine = nc.Brian2(dt=DT, batch=copies, learning_step=every * DT, tolerance=None)
     tree = nc.run(circuit, nc.Protocol([phase]), engine, seed=8)
@@ -318,7 +338,9 @@ def test_paired_weights_are_the_parts_of_one_signed_array():
     np.testing.assert_allclose(plus[-1] - minus[-1], w, atol=EXACT)
     assert ((plus[-1] == 0) | (minus[-1] == 0)).all() and plus.min() >= 0 and minus.min() >= 0
     np.testing.assert_allclose(tree["/populations/E"].ds["r"].values[-1], x, atol=EXACT)
-    np.testing.assert_allclose(tree["/populations/E"].ds["inhibition"].values[-1], np.maximum(-w, 0) @ U[-1], atol=EXACT)
+    np.testing.assert_allclose(
+        tree["/populations/E"].ds["inhibition"].values[-1], np.maximum(-w, 0) @ U[-1], atol=EXACT
+    )
 
 
 def test_clamped_cells_send_what_they_are_held_at():

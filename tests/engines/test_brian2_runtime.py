@@ -112,7 +112,9 @@ def test_interval_recording_is_the_trajectory():
 def test_sources_can_be_recorded_within_a_presentation():
     U = stimuli(2)
     record = nc.Record("r", populations=("S", "E"), interval=10 * DT)
-    protocol = nc.Protocol([nc.Phase("watch", {"S": nc.Patterns(U, duration=20 * DT)}, plasticity=False, record=record)])
+    protocol = nc.Protocol(
+        [nc.Phase("watch", {"S": nc.Patterns(U, duration=20 * DT)}, plasticity=False, record=record)]
+    )
     tree = nc.run(disynaptic(), protocol, nc.Brian2(dt=DT, tolerance=None))
     np.testing.assert_array_equal(tree["/populations/S"].ds["r"].values, np.repeat(U, 2, axis=0))
 
@@ -149,9 +151,7 @@ def test_equals_a_plain_brian2_script_with_summed_variables(monkeypatch):
     )
     I = b2.NeuronGroup(N_I, "dr/dt = (drive - r)/tau : 1\ndrive : 1", method="euler", clock=clock)  # noqa: E741
     SE = b2.Synapses(S, E, "w : 1\nexc_post = w*r_pre : 1 (summed)", clock=clock)
-    EI = b2.Synapses(
-        E, I, "w : 1\ndrive_post = w*r_pre : 1 (summed)\ninh_pre = w*r_post : 1 (summed)", clock=clock
-    )
+    EI = b2.Synapses(E, I, "w : 1\ndrive_post = w*r_pre : 1 (summed)\ninh_pre = w*r_post : 1 (summed)", clock=clock)
     for synapses, weights in ((SE, W), (EI, A)):
         synapses.connect()
         synapses.w = weights.T.ravel()

@@ -147,7 +147,10 @@ def test_inhibition_never_excites() -> None:
         ]
         synapses = [nc.Synapses("S", "A"), nc.Synapses("A", "B", weights=0.5)]
         circuit = nc.Circuit("effect", [nc.Population("S", 3), *cells], synapses)
-        tree = run(circuit, nc.Phase("probe", {"S": nc.Patterns([[1.0, 1.0, 1.0]])}, record=nc.Record("r", "excitation", "inhibition")))
+        tree = run(
+            circuit,
+            nc.Phase("probe", {"S": nc.Patterns([[1.0, 1.0, 1.0]])}, record=nc.Record("r", "excitation", "inhibition")),
+        )
         data = tree["/populations/B"].ds
         np.testing.assert_allclose(data["r"].values, 5.0 + effect * 3.0)
         np.testing.assert_allclose(data["excitation"].values, 3.0 if effect > 0 else 0.0)
@@ -198,7 +201,9 @@ def test_rates_below_zero_are_refused() -> None:
     synapses = [nc.Synapses("S", "L", weights=0.1), nc.Synapses("V", "L", weights=1.0), nc.Synapses("L", "E")]
     circuit = nc.Circuit("below", [SOURCE, INHIBITORY, linear, CELLS], synapses)
     stimuli = {name: nc.Patterns(np.ones((2, 3))) for name in ("S", "V")}
-    with pytest.raises(nc.ValidationError, match=r"'L_to_E'.*population 'L' sends negative.*excitatory.*Rectify its rates"):
+    with pytest.raises(
+        nc.ValidationError, match=r"'L_to_E'.*population 'L' sends negative.*excitatory.*Rectify its rates"
+    ):
         run(circuit, nc.Phase("probe", stimuli))
 
 
@@ -212,7 +217,10 @@ def test_an_unconstrained_circuit_says_so_in_its_result(tmp_path: Path) -> None:
     """Signed weights run where they are declared, and the result is stamped."""
     synapses = [nc.Synapses("S", "E", weights=NEGATIVE, rule=nc.Oja(eta="1 Hz"))]
     circuit = nc.Circuit("signed", [SOURCE, CELLS], synapses, dale="unconstrained")
-    tree = run(circuit, nc.Phase("learn", {"S": nc.Patterns(np.random.default_rng(0).normal(size=(20, 3)))}, record=nc.Record("r")))
+    tree = run(
+        circuit,
+        nc.Phase("learn", {"S": nc.Patterns(np.random.default_rng(0).normal(size=(20, 3)))}, record=nc.Record("r")),
+    )
     assert tree.attrs["unconstrained"] == 1
     assert weights(tree, "S_to_E").min() < 0
     assert nc.load(nc.save(tree, tmp_path / "run.zarr")).attrs["unconstrained"] == 1

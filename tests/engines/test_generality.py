@@ -24,7 +24,9 @@ def cells(n_units: int, equations: str = RECTIFIED, name: str = "E", **settings:
     return nc.Population(name, n_units, equations, parameters=parameters, **settings)
 
 
-def feed_forward(rule: nc.Rule | None, n_post: int = 3, n_pre: int = 6, post: nc.Population | None = None, **synapses: object):
+def feed_forward(
+    rule: nc.Rule | None, n_post: int = 3, n_pre: int = 6, post: nc.Population | None = None, **synapses: object
+):
     post = post or cells(n_post)
     settings = {"weights": nc.Uniform(0.1, 1.0), "rule": rule} | synapses
     return nc.Circuit("feed-forward", [nc.Population("S", n_pre), post], [nc.Synapses("S", "E", **settings)])
@@ -53,7 +55,11 @@ def test_a_ranked_gate_with_the_largest_change(stop: float | None) -> None:
     u = images(200, 12)
     w = np.random.default_rng(1).normal(0.0, 1.0, (7, 12))
     size = 0.02 if stop is None else nc.Linear(0.02, stop)
-    tree = run(signed_circuit(nc.LargestChange(size), w), nc.Phase("learn", {"S": nc.Patterns(u)}), engine=nc.SteadyState(batch=10))
+    tree = run(
+        signed_circuit(nc.LargestChange(size), w),
+        nc.Phase("learn", {"S": nc.Patterns(u)}),
+        engine=nc.SteadyState(batch=10),
+    )
     expected = learning.krotov(u, w, batch=10, size=0.02, size_end=stop, **KROTOV)
     assert np.abs(expected - w).max() > 0.1
     np.testing.assert_allclose(weights(tree, "S_to_E"), expected, rtol=0, atol=1e-11)
@@ -63,7 +69,11 @@ def test_many_units_of_which_few_are_alive() -> None:
     """The same with rows that never win. Rejects live rows that are mixed up, or a transmission that is not refreshed."""
     u = images(60, 5)
     w = np.random.default_rng(2).normal(0.0, 1.0, (60, 5))
-    tree = run(signed_circuit(nc.LargestChange(0.05), w), nc.Phase("learn", {"S": nc.Patterns(u)}), engine=nc.SteadyState(batch=4))
+    tree = run(
+        signed_circuit(nc.LargestChange(0.05), w),
+        nc.Phase("learn", {"S": nc.Patterns(u)}),
+        engine=nc.SteadyState(batch=4),
+    )
     expected = learning.krotov(u, w, batch=4, size=0.05, **KROTOV)
     np.testing.assert_allclose(weights(tree, "S_to_E"), expected, rtol=0, atol=1e-11)
     untouched = (expected == w).all(axis=1)
@@ -86,12 +96,16 @@ def test_a_pair_of_pathways_is_the_signed_pathway(step: nc.Euler) -> None:
     )
     engine = nc.SteadyState(batch=5)
     probe = nc.Record("r", "drive")
-    signed = run(signed_circuit(step, w), nc.Phase("learn", {"S": nc.Patterns(u, duration="10 ms")}, record=probe), engine=engine)
+    signed = run(
+        signed_circuit(step, w), nc.Phase("learn", {"S": nc.Patterns(u, duration="10 ms")}, record=probe), engine=engine
+    )
     patterns = {"P": nc.Patterns(u, duration="10 ms"), "M": nc.Patterns(u, duration="10 ms")}
     paired = run(twin, nc.Phase("learn", patterns, record=probe), engine=engine)
     plus, minus = weights(paired, "P_to_E"), weights(paired, "M_to_E")
     np.testing.assert_allclose(plus - minus, weights(signed, "S_to_E"), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(recorded(paired, variable="drive"), recorded(signed, variable="drive"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        recorded(paired, variable="drive"), recorded(signed, variable="drive"), rtol=0, atol=1e-12
+    )
     assert min(plus.min(), minus.min()) >= 0
     assert not (plus * minus).any()
     crossed = (np.sign(w) != np.sign(plus - minus)).mean()
@@ -106,7 +120,10 @@ def test_bounds_of_a_pair_hold_on_both_sides() -> None:
     circuit = nc.Circuit(
         "bounded pair",
         [nc.Population("P", 8), nc.Population("M", 8, sign="inhibitory"), cells(3)],
-        [nc.Synapses("P", "E", weights=0.1, rule=rule, bounds=(0.0, 0.3)), nc.Synapses("M", "E", weights=nc.Paired("P_to_E"))],
+        [
+            nc.Synapses("P", "E", weights=0.1, rule=rule, bounds=(0.0, 0.3)),
+            nc.Synapses("M", "E", weights=nc.Paired("P_to_E")),
+        ],
     )
     u = np.tile(np.linspace(0, 1, 8), (50, 1))
     tree = run(circuit, nc.Phase("learn", {"P": nc.Patterns(u), "M": nc.Patterns(u)}))
@@ -132,7 +149,9 @@ def test_a_cap_holds_around_the_onset_of_each_presentation() -> None:
         onset = expected.copy()
         for _ in range(8):
             x = np.maximum(expected @ row, 0)
-            expected = np.clip(expected + 5 * 0.1 / 8 * (np.outer(x, row) - expected), np.maximum(0, onset - 0.04), onset + 0.04)
+            expected = np.clip(
+                expected + 5 * 0.1 / 8 * (np.outer(x, row) - expected), np.maximum(0, onset - 0.04), onset + 0.04
+            )
     np.testing.assert_allclose(w[-1], expected, rtol=0, atol=1e-13)
 
 
@@ -155,14 +174,24 @@ def test_a_rate_of_one_over_nothing_is_an_error_and_leaves_the_weights() -> None
     """Rejects infinite weights from a cumulative activity that starts at 0."""
     post = cells(3, RECTIFIED + "\ndseen/dt = rate*r : 1 (slow)", parameters={"rate": "1 Hz"})
     rule = nc.Rule("eta*r_post*(r_pre - w)", {"eta": "1 Hz"}, step=nc.PerUnit("seen"))
-    with np.errstate(divide="ignore"), pytest.raises(nc.DivergenceError, match=r"post 0, pre 0 is -?inf.*PerUnit") as caught:
+    with (
+        np.errstate(divide="ignore"),
+        pytest.raises(nc.DivergenceError, match=r"post 0, pre 0 is -?inf.*PerUnit") as caught,
+    ):
         run(feed_forward(rule, post=post), nc.Phase("learn", {"S": nc.Patterns(images())}))
     assert np.isfinite(weights(caught.value.tree, "S_to_E")).all()
 
 
 @pytest.mark.parametrize(
     "schedule",
-    [nc.Linear(1.0, 0.0), nc.Linear(0.2, 2.0), nc.Steps((1.0, 0.0, 3.0), (0.0, 0.3, 0.8)), nc.Inverse(1.0, 4.0), 0.5, True],
+    [
+        nc.Linear(1.0, 0.0),
+        nc.Linear(0.2, 2.0),
+        nc.Steps((1.0, 0.0, 3.0), (0.0, 0.3, 0.8)),
+        nc.Inverse(1.0, 4.0),
+        0.5,
+        True,
+    ],
     ids=["down", "up", "steps", "inverse", "number", "true"],
 )
 def test_rates_follow_a_schedule_over_a_phase(schedule: object) -> None:
@@ -172,7 +201,9 @@ def test_rates_follow_a_schedule_over_a_phase(schedule: object) -> None:
     phase = nc.Phase("learn", {"S": nc.Patterns(u, duration="1 s")}, epochs=2, plasticity={"S_to_E": schedule})
     tree = run(feed_forward(rule), phase, engine=nc.SteadyState(batch=5))
     scales = [schedule(k / 4) if callable(schedule) else float(schedule) for k in range(4)]
-    expected = weights(tree, "S_to_E", 0) + sum(s * rows.mean(axis=0) for s, rows in zip(scales, [u[:5], u[5:]] * 2, strict=True))
+    expected = weights(tree, "S_to_E", 0) + sum(
+        s * rows.mean(axis=0) for s, rows in zip(scales, [u[:5], u[5:]] * 2, strict=True)
+    )
     np.testing.assert_allclose(weights(tree, "S_to_E"), expected, rtol=1e-12)
 
 
@@ -250,7 +281,9 @@ def test_a_tie_of_a_sparse_pathway_is_sparse() -> None:
         [nc.Population("S", 4), cells(4), cells(3, LINEAR, "I", sign="inhibitory")],
         [
             nc.Synapses("S", "E", weights=np.eye(4)),
-            nc.Synapses("E", "I", weights=nc.Uniform(0.1, 1.0), connectivity=nc.FixedInDegree(2), transmits="exp(w)*r_pre"),
+            nc.Synapses(
+                "E", "I", weights=nc.Uniform(0.1, 1.0), connectivity=nc.FixedInDegree(2), transmits="exp(w)*r_pre"
+            ),
             nc.Synapses("I", "E", weights=nc.Tied("E_to_I"), transmits="exp(w)*r_pre"),
         ],
     )
@@ -293,7 +326,11 @@ def test_conductance_inputs_of_one_polarity() -> None:
     """Inhibition pulls towards its reversal potential. Rejects a sign that is applied twice, and currents of the wrong side."""
     u, v = images(7, 5), images(7, 4, seed=1)
     record = nc.Record("r", "v", "ge", "gi", "excitation", "inhibition")
-    tree = run(conductance_circuit(), nc.Phase("learn", {"S": nc.Patterns(u), "V": nc.Patterns(v)}, record=record), engine=nc.SteadyState(batch=7))
+    tree = run(
+        conductance_circuit(),
+        nc.Phase("learn", {"S": nc.Patterns(u), "V": nc.Patterns(v)}, record=record),
+        engine=nc.SteadyState(batch=7),
+    )
     w, a = weights(tree, "S_to_E", 0), weights(tree, "V_to_E", 0)
     ge, gi = u @ w.T, v @ a.T
     voltage = (10e-9 * -0.07 + ge * 0.0 + gi * -0.08) / (10e-9 + ge + gi)
@@ -307,7 +344,9 @@ def test_conductance_inputs_of_one_polarity() -> None:
 
 def test_a_conductance_refuses_synapses_of_the_other_polarity() -> None:
     """Rejects inhibition through an excitatory conductance; the message says which inputs would fit."""
-    with pytest.raises(nc.ValidationError, match=r"'ge' of population 'E' takes excitatory.*'V' is inhibitory.*'gi', 'drive'"):
+    with pytest.raises(
+        nc.ValidationError, match=r"'ge' of population 'E' takes excitatory.*'V' is inhibitory.*'gi', 'drive'"
+    ):
         nc.compile_circuit(conductance_circuit(input="ge"))
 
 
@@ -348,7 +387,10 @@ def test_sparse_stimuli_reach_every_kind_of_factor() -> None:
         nc.Rule("eta*s*r_pre", {"eta": "1 Hz"}, {"s": "sum_over_pre(w*r_pre)"}),
     ]
     for rule in rules:
-        trees = [run(feed_forward(rule), nc.Phase("learn", {"S": nc.Patterns(v)}), engine=nc.SteadyState(batch=4)) for v in (u, csr_array(u))]
+        trees = [
+            run(feed_forward(rule), nc.Phase("learn", {"S": nc.Patterns(v)}), engine=nc.SteadyState(batch=4))
+            for v in (u, csr_array(u))
+        ]
         np.testing.assert_allclose(weights(trees[1], "S_to_E"), weights(trees[0], "S_to_E"), rtol=0, atol=1e-13)
 
 
@@ -402,7 +444,9 @@ def test_a_learn_window_that_is_not_held_settles_anew() -> None:
 def test_parameters_change_for_one_phase_only() -> None:
     """Of a population and of a rule. Rejects an override that leaks into the next phase, or is not seen by the solver."""
     equations = "dr/dt = (rectify(drive)*slope - r)/tau : 1"
-    circuit = feed_forward(nc.Rule("eta*(r_post - w)", {"eta": "1 Hz"}), post=cells(3, equations, parameters={"slope": 1.0}))
+    circuit = feed_forward(
+        nc.Rule("eta*(r_post - w)", {"eta": "1 Hz"}), post=cells(3, equations, parameters={"slope": 1.0})
+    )
     u = images(4)
     stimuli, record = {"S": nc.Patterns(u)}, nc.Record("r")
     phases = [
@@ -441,11 +485,15 @@ def test_a_scaled_pathway_and_its_tie_stay_one_array() -> None:
     """Rejects a lesion of E to I that leaves I to E as it was."""
     u = images(4)
     circuit = learning_circuit()
-    phase = nc.Phase("probe", {"S": nc.Patterns(u)}, plasticity=False, interventions=[nc.Scale("E_to_I", 0.5)], record=nc.Record("r"))
+    phase = nc.Phase(
+        "probe", {"S": nc.Patterns(u)}, plasticity=False, interventions=[nc.Scale("E_to_I", 0.5)], record=nc.Record("r")
+    )
     tree = run(circuit, phase)
     a = weights(tree, "E_to_I")
     np.testing.assert_array_equal(a, 0.5 * weights(tree, "E_to_I", 0))
-    np.testing.assert_allclose(recorded(tree), rates_by_nnls(np.eye(5) + a.T @ a, u @ weights(tree, "S_to_E").T), atol=1e-9)
+    np.testing.assert_allclose(
+        recorded(tree), rates_by_nnls(np.eye(5) + a.T @ a, u @ weights(tree, "S_to_E").T), atol=1e-9
+    )
 
 
 def test_phases_may_record_different_things() -> None:
@@ -482,7 +530,11 @@ def test_single_precision_is_close() -> None:
     """Rejects a path that loses more than the precision that was asked for."""
     u = images(40)
     trees = [
-        run(learning_circuit(), nc.Phase("learn", {"S": nc.Patterns(u)}, record=nc.Record("r")), engine=nc.SteadyState(batch=4, dtype=dtype))
+        run(
+            learning_circuit(),
+            nc.Phase("learn", {"S": nc.Patterns(u)}, record=nc.Record("r")),
+            engine=nc.SteadyState(batch=4, dtype=dtype),
+        )
         for dtype in ("float32", "float64")
     ]
     assert weights(trees[0], "S_to_E").dtype == np.float32
@@ -493,6 +545,9 @@ def test_single_precision_is_close() -> None:
 def test_cells_that_nothing_reaches_are_silent() -> None:
     """A population without synapses runs, records zeros and disturbs nothing."""
     circuit = nc.Circuit("lonely", [nc.Population("S", 2), excitatory(3)], [])
-    tree = run(circuit, nc.Phase("probe", {"S": nc.Patterns(np.ones((3, 2)))}, plasticity=False, record=nc.Record("r", "excitation")))
+    tree = run(
+        circuit,
+        nc.Phase("probe", {"S": nc.Patterns(np.ones((3, 2)))}, plasticity=False, record=nc.Record("r", "excitation")),
+    )
     assert not recorded(tree).any()
     assert not recorded(tree, variable="excitation").any()

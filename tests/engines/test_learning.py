@@ -69,7 +69,16 @@ def test_all_to_all_inhibition_learns_as_written_by_hand() -> None:
     start = weights(tree, "S_to_E", 0), weights(tree, "E_to_E", 0), tree["/slow/E"].ds["log_gain"].values[0]
     step = circuit.population("E").steps["log_gain"].size
     expected = learning.all_to_all(
-        np.tile(u, (3, 1)), *start, batch=10, duration=0.2, eta_w=0.4, eta_l=0.1, eta_gain=0.5, kappa=0.02, p=0.3, cap=step
+        np.tile(u, (3, 1)),
+        *start,
+        batch=10,
+        duration=0.2,
+        eta_w=0.4,
+        eta_l=0.1,
+        eta_gain=0.5,
+        kappa=0.02,
+        p=0.3,
+        cap=step,
     )
     found = weights(tree, "S_to_E"), weights(tree, "E_to_E"), tree["/slow/E"].ds["log_gain"].values[-1]
     for ours, theirs in zip(found, expected, strict=True):
@@ -99,7 +108,9 @@ def test_the_order_of_populations_and_pathways_does_not_matter() -> None:
     u = images()
     circuit = learning_circuit()
     turned = nc.Circuit("small", circuit.populations[::-1], circuit.synapses[::-1])
-    trees = [run(c, nc.Phase("learn", {"S": nc.Patterns(u)}), engine=nc.SteadyState(batch=6)) for c in (circuit, turned)]
+    trees = [
+        run(c, nc.Phase("learn", {"S": nc.Patterns(u)}), engine=nc.SteadyState(batch=6)) for c in (circuit, turned)
+    ]
     for name in ("S_to_E", "E_to_I"):
         np.testing.assert_allclose(weights(trees[0], name), weights(trees[1], name), rtol=0, atol=1e-13)
 
@@ -144,7 +155,9 @@ def test_a_sensory_population_can_drive_two_and_two_can_drive_one() -> None:
         ],
     )
     record = nc.Record("r")
-    phase = nc.Phase("learn", {"S": nc.Patterns(u), "T": nc.Patterns(v)}, plasticity={"E": False, "F": False}, record=record)
+    phase = nc.Phase(
+        "learn", {"S": nc.Patterns(u), "T": nc.Patterns(v)}, plasticity={"E": False, "F": False}, record=record
+    )
     tree = run(circuit, phase, engine=nc.SteadyState(batch=40))
     w = {name: weights(tree, name, 0) for name in ("S_to_E", "T_to_E", "S_to_F")}
     x, f = u @ w["S_to_E"].T + v @ w["T_to_E"].T, u @ w["S_to_F"].T

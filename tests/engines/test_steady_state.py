@@ -67,7 +67,9 @@ def test_the_engine_settles_where_the_independent_solver_does(seed: int, solver:
 def test_slow_solvers_find_the_same_state(solver: str) -> None:
     """Rejects a fall-back solver that stops at another point than the exact one."""
     generator = np.random.default_rng(3)
-    problem = Disynaptic(generator.random((6, 5)), 0.4 * generator.random((2, 6)), np.full(6, 0.8), generator.random((4, 5)))
+    problem = Disynaptic(
+        generator.random((6, 5)), 0.4 * generator.random((2, 6)), np.full(6, 0.8), generator.random((4, 5))
+    )
     reference = rates_by_nnls(problem.lateral, problem.input)
     x = settled(problem, nc.SteadyState(solver=solver, tolerance=1e-9)).read("E", "r")
     np.testing.assert_allclose(x, reference, rtol=0, atol=1e-6 * reference.max())
@@ -79,7 +81,9 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
     problem = random_disynaptic(generator, n_rows=40)
     easy = problem.stimuli[0]
     hard = problem.stimuli[1:] * np.logspace(-6, 6, 39)[:, None]
-    together = settled(Disynaptic(problem.weights, problem.inhibition, problem.gain, np.vstack([easy, hard]))).read("E", "r")
+    together = settled(Disynaptic(problem.weights, problem.inhibition, problem.gain, np.vstack([easy, hard]))).read(
+        "E", "r"
+    )
     for k, row in enumerate(np.vstack([easy, hard])):
         alone = settled(Disynaptic(problem.weights, problem.inhibition, problem.gain, row[None])).read("E", "r")[0]
         np.testing.assert_allclose(together[k], alone, rtol=0, atol=1e-9 * alone.max())
@@ -150,7 +154,9 @@ def test_rates_scale_with_the_input_and_against_the_gain(factor: float) -> None:
     x = settled(problem).read("E", "r")
     brighter = Disynaptic(problem.weights, problem.inhibition, problem.gain, factor * problem.stimuli)
     np.testing.assert_allclose(settled(brighter).read("E", "r"), factor * x, rtol=0, atol=1e-8 * factor * x.max())
-    stronger = Disynaptic(factor * problem.weights, factor * problem.inhibition, factor**2 * problem.gain, problem.stimuli)
+    stronger = Disynaptic(
+        factor * problem.weights, factor * problem.inhibition, factor**2 * problem.gain, problem.stimuli
+    )
     np.testing.assert_allclose(settled(stronger).read("E", "r"), x / factor, rtol=0, atol=1e-8 * x.max() / factor)
 
 
@@ -196,7 +202,9 @@ def test_a_whole_population_can_be_held() -> None:
     """Rejects a solver that cannot be left without unknowns."""
     problem = random_disynaptic(np.random.default_rng(29), n_rows=6)
     phase = {"interventions": [nc.Clamp("E", 2.0)]}
-    readings = show(alive(fixed_circuit(problem.weights, problem.inhibition), problem.stimuli, **phase), problem.stimuli)
+    readings = show(
+        alive(fixed_circuit(problem.weights, problem.inhibition), problem.stimuli, **phase), problem.stimuli
+    )
     expected = np.broadcast_to(2.0 * problem.inhibition.sum(axis=1), (6, len(problem.inhibition)))
     np.testing.assert_allclose(readings.read("I", "r"), expected, rtol=1e-12)
 
@@ -247,7 +255,9 @@ def test_negative_input_reaches_a_rectified_inhibitory_cell() -> None:
     tree = run(circuit, nc.Phase("probe", patterns, **PROBE))
     w = {name: tree[f"/synapses/{name}"].ds["w"].values[-1] for name in ("S_to_E", "V_to_I", "E_to_I", "I_to_E")}
     x, y = recorded(tree), recorded(tree, "I")
-    np.testing.assert_allclose(y, np.maximum(x @ w["E_to_I"].T - 3.0 * stimuli[::-1] ** 3 @ w["V_to_I"].T, 0.0), atol=1e-9)
+    np.testing.assert_allclose(
+        y, np.maximum(x @ w["E_to_I"].T - 3.0 * stimuli[::-1] ** 3 @ w["V_to_I"].T, 0.0), atol=1e-9
+    )
     np.testing.assert_allclose(x, np.maximum(stimuli @ w["S_to_E"].T - y @ w["I_to_E"].T, 0.0), atol=1e-9)
     assert (y == 0).any()
     assert (y > 0).any()
@@ -255,9 +265,13 @@ def test_negative_input_reaches_a_rectified_inhibitory_cell() -> None:
 
 def test_a_response_that_falls_with_its_drive_is_no_quadratic_programme() -> None:
     """Rejects the threshold-linear solver where its assumption, a positive slope, fails at run time."""
-    falling = nc.Population("A", 3, "dr/dt = (rectify(a*drive + b) - r)/tau : 1", parameters={**TAU, "a": -1.0, "b": 1.0})
+    falling = nc.Population(
+        "A", 3, "dr/dt = (rectify(a*drive + b) - r)/tau : 1", parameters={**TAU, "a": -1.0, "b": 1.0}
+    )
     circuit = nc.Circuit(
-        "falling", [nc.Population("S", 2), falling], [nc.Synapses("S", "A", weights=0.1), nc.Synapses("A", "A", weights=0.1)]
+        "falling",
+        [nc.Population("S", 2), falling],
+        [nc.Synapses("S", "A", weights=0.1), nc.Synapses("A", "A", weights=0.1)],
     )
     tree = run(circuit, nc.Phase("probe", {"S": nc.Patterns(np.ones((9, 2)))}, record=nc.Record("r", "drive")))
     r, drive = recorded(tree, "A"), recorded(tree, "A", "drive")
@@ -282,7 +296,9 @@ def test_a_feed_forward_chain_is_solved_in_its_order() -> None:
     """Rejects an order of populations that reads an input before it is there, whatever order they are declared in."""
     names = ["C", "A", "D", "B"]
     populations = [nc.Population(name, 3, LINEAR, parameters=TAU) for name in names] + [nc.Population("S", 3)]
-    synapses = [nc.Synapses(*pair, weights=nc.Uniform(0.0, 1.0)) for pair in ("DA", "SA", "AB", "BC", "CC") if pair != "DA"]
+    synapses = [
+        nc.Synapses(*pair, weights=nc.Uniform(0.0, 1.0)) for pair in ("DA", "SA", "AB", "BC", "CC") if pair != "DA"
+    ]
     synapses.append(nc.Synapses("B", "D", weights=nc.Uniform(0.0, 1.0)))
     synapses = [s for s in synapses if s.name != "C_to_C"]
     circuit = nc.Circuit("chain", populations, synapses)
