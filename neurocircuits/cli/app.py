@@ -227,13 +227,20 @@ def figure(
         raise catalogue.unknown("figure", name, known, "NAME")
     failed = []
     for each in known if name is None else [name]:
-        content = reproduce.regenerate(each, out, quick=quick, seeds=seeds)
+        try:
+            content = reproduce.regenerate(each, out, quick=quick, seeds=seeds)
+        except NeurocircuitsError as error:
+            if name is not None or isinstance(error, InterruptedRun):
+                raise
+            typer.echo(f"{each}: not made. {type(error).__name__}: {error}\n", err=True)
+            failed.append(each)
+            continue
         seeds_text = ", ".join(map(str, content["seeds"]))
         typer.echo(f"{each}: {out / f'{each}.png'} ({content['setting']}, seeds {seeds_text})")
         typer.echo(f"{describe_figure(content)}\n")
         failed += [] if content["holds"] else [each]
     if failed:
-        typer.echo(f"Claims fail in: {', '.join(failed)}", err=True)
+        typer.echo(f"Claims fail, or could not be judged, in: {', '.join(failed)}", err=True)
         raise typer.Exit(1)
 
 

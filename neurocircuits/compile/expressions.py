@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -270,6 +270,11 @@ class Expression:
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """Evaluate on a mapping from names to arrays or numbers."""
         return eval(self._code, _GLOBALS, {name: values[name] for name in self.names})  # type: ignore[attr-defined]
+
+    def bound(self, values: Mapping[str, Any]) -> Callable[[], Any]:
+        """Return a function that evaluates on arrays which stay the same objects."""
+        names = {name: values[name] for name in self.names}
+        return lambda: eval(self._code, _GLOBALS, names)  # type: ignore[attr-defined]
 
     def evaluate(self, values: Mapping[str, Any], functions: Mapping[str, Any]) -> Any:
         """Evaluate with functions of the caller on top of the elementwise ones."""

@@ -1,8 +1,7 @@
 """Dense pathways of a Brian 2 network as matrix products in network operations, and feeding, learning and recording.
 
-The operations are bound to the buffers of the groups. In a time step: at onsets the next stimulus is pulled, then
-products (before the state update), then the state update, then learning if it is due, then the end of a presentation
-is noted.
+The products are bound to the buffers of the groups. In a time step: state update, learning if it is due, the end of a
+presentation and the onset of the next, and the products that the next state update needs.
 """
 
 from __future__ import annotations
@@ -75,26 +74,34 @@ class DenseProducts:
         """Return what sets ``fed`` to ``base`` and the delivery of a pathway."""
         combine = np.add if pathway.applied_sign > 0 else np.subtract
         pre, term, scale = self.values[pathway.pre], pathway.terms[0], self.store.scales[pathway.name][0]
-        matrix, factor = self.store.transmitted(pathway, 0), presynaptic(term.pre, pre)
-        product = len(pathway.terms) == 1 and np.ndim(factor) == 2 and scale == 1.0
-        if not product or np.result_type(matrix, factor) != fed.dtype:
+        sending, matrix = _sending(pathway, pre), self.store.transmitted(pathway, 0)
+        product = len(pathway.terms) == 1 and np.ndim(sending()) == 2 and scale == 1.0
+        if not product or np.result_type(matrix, sending()) != fed.dtype:
             return lambda: combine(base, contribution(pathway, self.store, pre, self.copies), out=fed)
-        bound = factor is pre.data.get("r")
         same = not pathway.part and term.weight is not None and term.weight.text == "w"
         out = np.empty_like(fed)
+        line, base_line, fed_line = out[0], base[0], fed[0]
 
         def deliver() -> None:
-            sent = factor if bound else presynaptic(term.pre, pre)
-            np.dot(sent, (matrix if same else self.store.transmitted(pathway, 0)).T, out=out)
+            np.dot(sending(), (matrix if same else self.store.transmitted(pathway, 0)).T, out=out)
             combine(base, out, out=fed)
 
         def deliver_one() -> None:
-            sent = factor if bound else presynaptic(term.pre, pre)
-            np.dot(matrix if same else self.store.transmitted(pathway, 0), sent[0], out=line)
+            np.dot(matrix if same else self.store.transmitted(pathway, 0), sending()[0], out=line)
             combine(base_line, line, out=fed_line)
 
-        line, base_line, fed_line = out[0], base[0], fed[0]
         return deliver_one if self.copies == 1 else deliver
+
+
+def _sending(pathway: PathwayPlan, pre: PopulationValues) -> Callable[[], Any]:
+    """Return what evaluates the presynaptic factor of a pathway, on the buffers of the population where it can."""
+    expression = pathway.terms[0].pre
+    if expression is None or expression.text != "r_pre" or pre.clamp is not None:
+        return lambda: presynaptic(expression, pre)
+    if "r" in pre.data:
+        rates = pre.data["r"]
+        return lambda: rates
+    return pre.plan.subexpressions["r"].bound(pre)
 
 
 def bound_values(values: PopulationValues, group: Any, copies: int) -> None:

@@ -83,12 +83,8 @@ class RuntimeSimulation(Simulation):
             for name, population in self.plan.sources.items():
                 self.values[name].data["r"] = np.zeros((engine.batch, population.n_units), engine.dtype)
             self.products = DenseProducts(self.plan, self.store, self.values, engine.batch)
-            operations = [
-                b2.NetworkOperation(self._before, clock=self._clock, when="groups", order=-1),
-                b2.NetworkOperation(self._learn, clock=self._clock, when="synapses", order=0),
-                b2.NetworkOperation(self._after, clock=self._clock, when="end", order=0),
-            ]
-            self.network = b2.Network(*self.groups.values(), *operations)
+            operation = b2.NetworkOperation(self._step, clock=self._clock, when="end", order=0)
+            self.network = b2.Network(*self.groups.values(), operation)
 
     def state(self) -> dict[str, Any]:
         """Return a copy of everything that changes, as arrays by name."""
@@ -101,6 +97,7 @@ class RuntimeSimulation(Simulation):
         super().load(state)
         self.distance.load(state)
         self._spread()
+        self.products.bind()
 
     def begin(self, phase: Phase, resumed: bool = False) -> None:
         """Set parameters, clamps and scaled weights of a phase."""
@@ -133,6 +130,7 @@ class RuntimeSimulation(Simulation):
         self._paused = False
         if not self._pull():
             return
+        self._feed_inputs()
         with owned(self._target, self.engine.dtype) as b2:
             while not self._paused:
                 self.network.run(_STEPS * self.engine.dt * b2.second, namespace={})
@@ -176,6 +174,7 @@ class RuntimeSimulation(Simulation):
         self._since = 0.0
         self.learner.onset()
         self.products.hold()
+        self._fresh = False
         self._open_window()
 
     def _timetable(self, duration: float) -> list[_Window]:
@@ -214,11 +213,10 @@ class RuntimeSimulation(Simulation):
         self._held = [(buffer, buffer.copy()) for buffer in fast] if window.hold else []
         return True
 
-    def _before(self) -> None:
-        self.products()
-
-    def _learn(self) -> None:
+    def _step(self) -> None:
+        """Follow a state update: learn, end the presentation where its time is over, and feed the next update."""
         self._tick += 1
+        self._left -= 1
         self._fresh = False
         for buffer, kept in self._held:
             buffer[...] = kept
@@ -226,6 +224,19 @@ class RuntimeSimulation(Simulation):
             self.learner.step(self._every * self._dt, self._scale, self._progress)
             self._spread()
             self.products.hold()
+        if self._sample and self._tick % self._sample == 0:
+            self._within.append((self._since + self._tick * self._dt, self._snapshot()))
+        if not self._left:
+            self._since += self._tick * self._dt
+            if not self._open_window():
+                self._end()
+        self._feed_inputs()
+
+    def _feed_inputs(self) -> None:
+        """Let inputs be those of the present rates, weights and stimuli."""
+        if not self._fresh:
+            self.products()
+            self._fresh = True
 
     def _spread(self) -> None:
         """Give all copies the slow variables of the population."""
@@ -236,16 +247,6 @@ class RuntimeSimulation(Simulation):
                         self.groups[name].variables[slow].get_value().reshape(self.engine.batch, population.n_units)
                     )
                     copies[...] = self.values[name].data[slow]
-
-    def _after(self) -> None:
-        self._left -= 1
-        if self._sample and self._tick % self._sample == 0:
-            self._within.append((self._since + self._tick * self._dt, self._snapshot()))
-        if self._left:
-            return
-        self._since += self._tick * self._dt
-        if not self._open_window():
-            self._end()
 
     def _end(self) -> None:
         """Note the end of a presentation, then go on, pause or stop."""
@@ -273,9 +274,7 @@ class RuntimeSimulation(Simulation):
             self.network.stop()
 
     def _read(self, name: str, variable: str) -> np.ndarray:
-        if not self._fresh:
-            self.products()  # so that inputs are those of the present rates
-            self._fresh = True
+        self._feed_inputs()
         values, n_rows = self.values[name], self.engine.batch
         if variable in ("excitation", "inhibition"):
             delivered = {p.name: contribution(p, self.store, self.values[p.pre], n_rows) for p in self.plan.into(name)}

@@ -124,7 +124,7 @@ def active_sets(lateral: Mediated, b: np.ndarray, active: np.ndarray) -> tuple[n
             go_on = ~ended
             rows, b, slack, active, wrong = rows[go_on], b[go_on], slack[go_on], active[go_on], wrong[go_on]
         active = active ^ wrong
-    return np.maximum(x, 0.0), iterations
+    return np.maximum(x, 0.0), done
 
 
 def _solve(block: np.ndarray, b: np.ndarray, symmetric: bool) -> np.ndarray:

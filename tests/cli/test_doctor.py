@@ -57,14 +57,35 @@ def test_an_engine_that_learns_something_else_does_not_work(monkeypatch, engines
     assert "instead of 1" in found.state
 
 
-@pytest.mark.standalone
-def test_every_way_of_brian2_is_really_compiled(engines: None, monkeypatch) -> None:
+def test_engines_are_tried_in_an_order_that_says_what_is_right(engines: None, monkeypatch) -> None:
+    tried: list[tuple[str, float | None]] = []
+
+    def attempt(
+        label: str, way: str, name: str, settings: dict, expected: float | None
+    ) -> tuple[doctor.Finding, float]:
+        tried.append((label, expected))
+        return doctor.Finding(label, "works"), 0.45
+
+    monkeypatch.setattr(doctor, "_try", attempt)
+    list(doctor.engines())
+    names = ["steady-state", "brian2, NumPy", "brian2, Cython", "brian2, C++ standalone"]
+    assert tried == [(name, None if name == "steady-state" else 0.45) for name in names]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "NumPy",
+        pytest.param("Cython", marks=[pytest.mark.slow, pytest.mark.standalone]),
+        pytest.param("C++ standalone", marks=[pytest.mark.slow, pytest.mark.standalone]),
+    ],
+)
+def test_every_way_of_brian2_really_runs(way: str, engines: None, monkeypatch) -> None:
     monkeypatch.delenv("CYTHON_CACHE_DIR", raising=False)
-    found = {finding.what: finding for finding in doctor.engines()}
-    assert list(found)[0] == "steady-state"
-    for way in ("NumPy", "Cython", "C++ standalone"):
-        assert found[f"brian2, {way}"].ok, found[f"brian2, {way}"]
-        assert " s to build and run" in found[f"brian2, {way}"].state
+    found, weight = doctor._try(way, way, "brian2", doctor.WAYS["brian2"][way], expected=0.45)
+    assert found.ok, found
+    assert " s to build and run" in found.state
+    assert weight == pytest.approx(0.45, rel=doctor.AGREEMENT)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from neurocircuits import reproduce
+from neurocircuits.errors import DataError
+
 FIGURE = '''
 """A figure that computes one number."""
 
@@ -63,7 +66,7 @@ def test_a_claim_that_fails_fails_the_command(invoke) -> None:
     # Rejects: an exit code that says only that a picture was drawn.
     text = invoke("figure", "nobody2030_fails", "--quick", "--out", "out", code=1)
     assert "FAILS" in text
-    assert "Claims fail in: nobody2030_fails" in text
+    assert "in: nobody2030_fails" in text
 
 
 @pytest.mark.usefixtures("figures")
@@ -76,3 +79,15 @@ def test_all_goes_on_after_a_failure(invoke, tmp_path: Path) -> None:
     text = invoke("figure", "--all", "--quick", "--out", "out", code=1)
     assert text.count(".png") == 2
     assert len(list((tmp_path / "out").glob("*.json"))) == 2
+
+
+@pytest.mark.usefixtures("figures")
+def test_all_goes_on_where_data_are_missing(invoke, tmp_path: Path, monkeypatch) -> None:
+    def refuse(name: str, *_: object, **__: object) -> dict:
+        raise DataError(f"{name}: the data are missing. Get them.")
+
+    monkeypatch.setattr(reproduce, "regenerate", refuse)
+    text = invoke("figure", "--all", "--out", "out", code=1)
+    assert text.count("the data are missing") == 2
+    assert "Traceback" not in text
+    assert invoke("figure", "nobody2030_holds", code=1).startswith("DataError: nobody2030_holds")

@@ -126,9 +126,7 @@ def test_a_killed_run_resumes_to_the_bit(command, invoke, tmp_path: Path) -> Non
 
 def test_an_interrupted_run_keeps_what_there_is(command, invoke, tmp_path: Path) -> None:
     # Rejects: a traceback on Ctrl-C, and hours of learning gone.
-    process = started(
-        command, tmp_path, *LONG, "-o", "part.zarr", *STATES
-    )
+    process = started(command, tmp_path, *LONG, "-o", "part.zarr", *STATES)
     wait_for_states(tmp_path / "states", 15, process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()

@@ -25,7 +25,7 @@ LABELS = np.array([5, 0, 4], dtype=np.uint8)
 
 def test_an_array_is_read_back_with_rows_before_columns(tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
-    path.write_bytes(gzip.compress(idx(IMAGES[:, :20])))
+    path.write_bytes(gzip.compress(idx(IMAGES[:, :20]), mtime=0))
     np.testing.assert_array_equal(read_idx(path, 3), IMAGES[:, :20])
 
 
@@ -33,17 +33,17 @@ def test_an_array_is_read_back_with_rows_before_columns(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (idx(IMAGES), "cannot be read as a gzip file"),
-        (gzip.compress(idx(IMAGES))[:-200], "cannot be read as a gzip file"),
-        (gzip.compress(idx(IMAGES))[:8], "cannot be read as a gzip file"),
-        (gzip.compress(idx(IMAGES))[:40] + b"xxxx" + gzip.compress(idx(IMAGES))[44:], "cannot be read as a gzip file"),
-        (gzip.compress(b""), "fewer than an IDX header"),
-        (gzip.compress(idx(LABELS)), "fewer than an IDX header"),
-        (gzip.compress(idx(IMAGES, type_code=0x0D)), "magic number 0x00000d03, expected 0x00000803"),
-        (gzip.compress(idx(IMAGES[0])), "magic number 0x00000802"),
-        (gzip.compress(b"PK\x03\x04" * 50), "another file"),
-        (gzip.compress(idx(IMAGES)[:-1]), "holds 2351 values, but its header states 3 x 28 x 28 = 2352"),
-        (gzip.compress(idx(IMAGES) + b"\0"), "holds 2353 values"),
-        (gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), "cut off or damaged"),
+        (gzip.compress(idx(IMAGES), mtime=0)[:-200], "cannot be read as a gzip file"),
+        (gzip.compress(idx(IMAGES), mtime=0)[:8], "cannot be read as a gzip file"),
+        (gzip.compress(idx(IMAGES), mtime=0)[:40] + b"xxxx" + gzip.compress(idx(IMAGES), mtime=0)[44:], "cannot be read as a gzip file"),
+        (gzip.compress(b"", mtime=0), "fewer than an IDX header"),
+        (gzip.compress(idx(LABELS), mtime=0), "fewer than an IDX header"),
+        (gzip.compress(idx(IMAGES, type_code=0x0D), mtime=0), "magic number 0x00000d03, expected 0x00000803"),
+        (gzip.compress(idx(IMAGES[0]), mtime=0), "magic number 0x00000802"),
+        (gzip.compress(b"PK\x03\x04" * 50, mtime=0), "another file"),
+        (gzip.compress(idx(IMAGES)[:-1], mtime=0), "holds 2351 values, but its header states 3 x 28 x 28 = 2352"),
+        (gzip.compress(idx(IMAGES) + b"\0", mtime=0), "holds 2353 values"),
+        (gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12, mtime=0), "cut off or damaged"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
@@ -64,7 +64,7 @@ def small(server, cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_mnist, "ADDRESSES", (f"{server.address}/",))
 
     def serve(file: str, array: np.ndarray) -> None:
-        content = gzip.compress(idx(array), mtime=0)
+        content = gzip.compress(idx(array), mtime=0, mtime=0)
         (server.root / file).write_bytes(content)
         monkeypatch.setitem(_mnist.HASHES, file, "sha256:" + hashlib.sha256(content).hexdigest())
 
