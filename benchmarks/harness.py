@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,15 +28,17 @@ class Result:
     value, reference : float
         Medians, in ``unit``; the reference is NaN where there is none.
     unit : str
-        Unit of the two.
+        Of the two.
     against : str
         What the reference is.
     ratio : float
-        Median of the ratios of the rounds, which are compared with the limit.
+        Median of the ratios of the rounds.
     low, high : float
         Smallest and largest ratio.
     limit : float or None
         Largest ratio that is allowed; None where the ratio is only reported.
+    limited : {"ratio", "value"}
+        What the limit is of.
     """
 
     name: str
@@ -45,18 +50,23 @@ class Result:
     low: float
     high: float
     limit: float | None = None
+    limited: str = "ratio"
 
     @property
     def holds(self) -> bool:
-        """Whether the ratio is within its limit."""
-        return self.limit is None or self.ratio <= self.limit
+        """Whether what was found is within its limit."""
+        return self.limit is None or getattr(self, self.limited) <= self.limit
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it for machines."""
         return asdict(self) | {"holds": self.holds}
 
     def __str__(self) -> str:
-        verdict = "" if self.limit is None else f"   limit {self.limit:g}: {'holds' if self.holds else 'MISSED'}"
+        verdict = (
+            ""
+            if self.limit is None
+            else f"   {self.limited} limit {self.limit:g}: {'holds' if self.holds else 'MISSED'}"
+        )
         return (
             f"  {self.name}: {self.value:.4g} {self.unit}, {self.against}: {self.reference:.4g} {self.unit}\n"
             f"    ratio {self.ratio:.3g} ({self.low:.3g}-{self.high:.3g}){verdict}"
@@ -64,7 +74,13 @@ class Result:
 
 
 def result(
-    name: str, values: list[float], references: list[float], unit: str, against: str, limit: float | None = None
+    name: str,
+    values: list[float],
+    references: list[float],
+    unit: str,
+    against: str,
+    limit: float | None = None,
+    limited: str = "ratio",
 ) -> Result:
     """Return the result of rounds that were measured in turn.
 
@@ -79,7 +95,9 @@ def result(
     against : str
         What the reference is.
     limit : float, optional
-        Largest ratio that is allowed.
+        Largest ratio, or value, that is allowed.
+    limited : {"ratio", "value"}
+        What the limit is of.
     """
     ratios = [value / reference for value, reference in zip(values, references, strict=True)]
     return Result(
@@ -92,6 +110,7 @@ def result(
         min(ratios),
         max(ratios),
         limit,
+        limited,
     )
 
 
@@ -134,6 +153,17 @@ class InTurn:
         """Return the medians of the rounds in multiples of ``unit`` seconds, of the run (0) or the reference (1)."""
         starts = range(0, len(self.laps), self.n_batches)
         return [statistics.median(lap[side] for lap in self.laps[k : k + self.n_batches]) / unit for k in starts]
+
+
+def peak_memory() -> float:
+    """Return the largest memory that this process has used, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def child(*arguments: str) -> float:
+    """Run Python with these arguments in a process of its own and return the number that it prints."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def one_thread() -> threadpool_limits:

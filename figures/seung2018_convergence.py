@@ -24,7 +24,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
         "eta_inhibitory": 0.05,
         "circuit": {**learning.DIGITS, "n_inhibitory": 8, "initial_excitatory": 0.2},
     },
-    False: {"data": "mnist", "n_minibatches": 4000, "n_stretches": 16, "eta_inhibitory": 0.05, "circuit": {}},
+    False: {"data": "mnist", "n_minibatches": 3000, "n_stretches": 12, "eta_inhibitory": 0.05, "circuit": {}},
 }
 RATIOS = (0.1, 0.5, 1.0, 1.5, 4.0)
 LARGEST_GOOD = 1.0
@@ -46,7 +46,9 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
             }
         )
         rules = [rule for name in ("S_to_E", "E_to_I") if (rule := circuit.pathway(name).rule) is not None]
-        constants = {name: float(value.value) for rule in rules for name, value in rule.parameters.items()}
+        constants = {
+            name: float(value.value) for rule in rules for name, value in rule.parameters.items() if name != "eta"
+        }
         tree = run(circuit, protocol, engine or learning.ENGINE, seed)
         numbers = range(1, setting["n_stretches"] + 1)
         courses.append([checkpoint(tree, f"{k:02d}", **constants) for k in numbers])

@@ -22,7 +22,7 @@ LATERAL = "all-to-all"
 P = 0.3
 # Learned all-to-all inhibition is not positive definite (its smallest eigenvalue is a little below zero), so rows must
 # settle by gradient alone, which takes more steps; exact methods need a unique steady state.
-LATERAL_ENGINE = SteadyState(batch=100, learning_tolerance=0.01, tolerance=1e-3, max_iterations=500)
+LATERAL_ENGINE = SteadyState(batch=100, learning_tolerance=0.01, tolerance=0.01, max_iterations=1000)
 DIVERSE = {"percentile_95": 0.25, "largest_cosine": 0.5}
 MOST_DUPLICATES = {"digits": 2, "mnist": 12}
 
@@ -49,6 +49,11 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         "/cosines": xr.Dataset({"cosine": (("inhibition", "unit", "other"), np.stack(cosines))}),
     }
     return learning.combined(groups, engine, data=setting["data"])
+
+
+def inhibitory_rate(n_inhibitory: int) -> dict[str, str]:
+    """Return the rate of A: inhibition is A^T A, so beyond 16 I cells it would grow too fast at the usual rate."""
+    return {"eta_inhibitory": f"{0.05 * min(1.0, 16 / max(n_inhibitory, 1)):.4g} Hz"}
 
 
 def draw(trees: list[xr.DataTree]) -> Any:
@@ -135,6 +140,13 @@ FIGURE = Figure(
             "Sixteen I cells meet all three.",
             lambda tree: at_least(claim_targets_met(tree, "16"), 3),
             SEUNG,
+        ),
+        Claim(
+            "sixty-four-too",
+            "So do sixty-four.",
+            lambda tree: at_least(claim_targets_met(tree, "64"), 3),
+            SEUNG,
+            ("full",),
         ),
         Claim(
             "largest-falls",

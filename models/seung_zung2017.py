@@ -10,6 +10,11 @@ Notes
 The feature cells excite nothing: all their synapses are the lateral ones, so under Dale's law they are one inhibitory
 population, excited by S. The self-inhibition L_ii is the divisive gain. The equations follow the abstract and the later
 papers of the first author; numbers are defaults.
+
+Nothing keeps the learned inhibition positive definite, and its smallest eigenvalue ends a little below zero. Steady
+states are then not unique, and exact methods do not find them: give the steady-state engine more gradient steps and a
+tolerance that they reach, ``SteadyState(batch=100, learning_tolerance=0.01, tolerance=0.01, max_iterations=1000)``. The
+additive rule of the lateral weights must be slow against their size, which falls with the number of cells.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ def circuit(
     gamma: float = 1.0,
     kappa: float = 0.003,
     eta_excitatory: Any = "0.02 Hz",
-    eta_lateral: Any = "0.2 Hz",
+    eta_lateral: Any = "0.05 Hz",
     eta_gain: Any = "0.5 Hz",
     tau: Any = "5 ms",
     gain_floor: float = 5e-4,
@@ -102,4 +107,5 @@ def circuit(
 
 def mnist(**settings: Any) -> Circuit:
     """Return the circuit for MNIST: 64 feature cells, p/q 0.3, kappa/gamma 0.003; ``settings`` override."""
-    return circuit(**{"n_sensory": 784, "initial_excitatory": 0.2, **settings})
+    defaults = {"initial_excitatory": 0.2, "initial_lateral": 0.02, "eta_lateral": "0.005 Hz"}
+    return circuit(**{"n_sensory": 784, **defaults, **settings})

@@ -108,6 +108,7 @@ class Simulation(ABC):
         self.values = initial_values(plan, self.parameters, dtype)
         self.learner = Learner(plan, self.store, self.values, self.parameters)
         self.phase: Phase | None = None
+        self._learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]
 
     def prepare(self, protocol: Protocol) -> None:  # noqa: B027
         """Get ready for a whole protocol, once, before its first phase."""
@@ -147,8 +148,7 @@ class Simulation(ABC):
 
     def learns(self) -> bool:
         """Return whether anything learns at any time of the present phase."""
-        learners = [*self.plan.plastic, *(name for name, p in self.plan.populations.items() if p.slow)]
-        return bool(learners) and self.phase is not None and not self.phase.frozen(learners)
+        return bool(self._learners) and self.phase is not None and not self.phase.frozen(self._learners)
 
     @abstractmethod
     def go(self, feed: Feed, observe: Observer) -> None:

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import dgemm, sgemm
 
 from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import Aggregate, PathwayPlan, RulePlan
-from neurocircuits.compile.separable import Term
 from neurocircuits.engines.values import PopulationValues, Sided, WeightStore, dense
 from neurocircuits.errors import ValidationError
 
+_GEMM = {"d": dgemm, "f": sgemm}
 _BLOCK = 1 << 22  # values at a time where a drift is evaluated presentation by presentation
 
 
@@ -84,7 +85,7 @@ class Drift:
         self._weights, self._mask = store.arrays[pathway.name], store.masks.get(pathway.name)
         self._own = {"w": self._weights, "n_pre": pre.plan.n_units, "n_post": post.plan.n_units, "dale": pathway.sign}
         self._names = Sided(pre, post, self._own)
-        self._terms = sorted(self.rule.terms, key=lambda term: term.post is None or term.pre is None)
+        self._terms = sorted(self.rule.terms, key=lambda term: term.post is not None and term.pre is not None)
         self._seen: dict[str, float] | None = None
         self._total, self._part = np.empty_like(self._weights), np.empty_like(self._weights)
 
@@ -164,7 +165,16 @@ class Drift:
     def _sum(self, factor: float, names: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
         total, spare = self._total[: len(rows)], self._part[: len(rows)]
         for k, (term, constant) in enumerate(zip(self._terms, self._constants, strict=True)):
-            part = _term(term, factor * constant, names, rows, spare if k else total)
+            post, pre = _value(term.post, names, "r_post"), _value(term.pre, names, "r_pre")
+            weight = _weighted(term.weight, names, rows)
+            if getattr(post, "ndim", 0) == 2 and getattr(pre, "ndim", 0) == 2:
+                post = dense(post) * (factor * constant / post.shape[0])
+                if k and weight is None and _add_product(post, pre, total):
+                    continue
+                part = _product(post, pre, spare if k else total)
+            else:
+                part = _outer(factor * constant, mean(post), mean(pre))
+            part = part if weight is None else np.multiply(weight, part, out=spare if k else total)
             if k:
                 total += part
             elif part is not total:
@@ -246,20 +256,11 @@ def mean(value: Any) -> Any:
     return np.asarray(value.mean(axis=0)).ravel()
 
 
-def _term(term: Term, constant: float, names: Mapping[str, Any], rows: np.ndarray, out: np.ndarray) -> Any:
-    """Return the batch mean of a term: ``out``, or what can be broadcast to its shape."""
-    post, pre = _value(term.post, names, "r_post"), _value(term.pre, names, "r_pre")
-    weight = _weighted(term.weight, names, rows)
-    part: Any
-    left: Any
-    if getattr(post, "ndim", 0) == 2 and getattr(pre, "ndim", 0) == 2:
-        part = _product(dense(post) * (constant / post.shape[0]), pre, out)
-    else:
-        left, right = mean(post), mean(pre)
-        left = constant if left is None else constant * left
-        left = left[:, None] if getattr(left, "ndim", 0) == 1 else left
-        part = left if right is None else left * right
-    return part if weight is None else np.multiply(weight, part, out=out)
+def _outer(constant: float, post: Any, pre: Any) -> Any:
+    """Return what can be broadcast to (post, pre) from means over a batch; None where a side does not occur."""
+    left = constant if post is None else constant * post
+    left = left[:, None] if getattr(left, "ndim", 0) == 1 else left
+    return left if pre is None else left * pre
 
 
 def _product(post: np.ndarray, pre: Any, out: np.ndarray) -> np.ndarray:
@@ -271,3 +272,17 @@ def _product(post: np.ndarray, pre: Any, out: np.ndarray) -> np.ndarray:
     else:
         out[...] = post.T @ pre
     return out
+
+
+def _add_product(post: np.ndarray, pre: Any, total: np.ndarray) -> bool:
+    """Add the same to ``total`` in place, which saves an array of its size; False if these arrays do not allow it."""
+    gemm = _GEMM.get(total.dtype.char)
+    arrays = (post, pre, total)
+    if (
+        gemm is None
+        or hasattr(pre, "toarray")
+        or any(a.dtype != total.dtype or not a.flags.c_contiguous for a in arrays)
+    ):
+        return False
+    gemm(1.0, pre.T, post.T, beta=1.0, c=total.T, trans_b=True, overwrite_c=True)
+    return True

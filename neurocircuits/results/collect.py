@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -132,10 +133,11 @@ class Collector:
             What there is to record.
         """
         summary, n = self.summaries[-1], readings.n
-        summary["residual_worst"] = float(np.fmax(summary["residual_worst"], np.nanmax(readings.residual, initial=0.0)))
-        summary["iterations"] += float(np.nansum(readings.iterations))
-        if not np.isnan(readings.distance).all():
-            summary["distance_worst"] = float(np.fmax(summary["distance_worst"], np.nanmax(readings.distance)))
+        for what in ("residual", "distance"):  # fmax passes over NaN, where an engine has none
+            largest = float(np.fmax.reduce(getattr(readings, what)))
+            summary[f"{what}_worst"] = float(np.fmax(summary[f"{what}_worst"], largest))
+        iterations = float(readings.iterations.sum())
+        summary["iterations"] += 0.0 if math.isnan(iterations) else iterations
         summary["n_presentations"] += n
         record = phase.record
         if record is None:

@@ -110,8 +110,13 @@ def rows_stop_with_their_batch(patch: Patch) -> None:
 
 
 def the_solver_is_content_too_early(patch: Patch) -> None:
-    patch.setattr(solvers, "complementarity_residual", lambda matrix, b, x: np.zeros(len(b)))
-    patch.setattr(solvers, "_FEW_ROWS", 0)
+    def guess(matrix: np.ndarray, b: np.ndarray, active: np.ndarray, symmetric: bool = True) -> np.ndarray:
+        x = np.zeros(len(b))
+        x[active] = np.linalg.solve(matrix[np.ix_(active, active)], b[active])
+        return np.maximum(x, 0.0)
+
+    patch.setattr(solvers, "active_set", guess)
+    patch.setattr(solvers, "active_sets", lambda lateral, b, active: (np.zeros_like(b), 0))
 
 
 def residuals_are_not_looked_at(patch: Patch) -> None:
@@ -203,7 +208,7 @@ def settling_of_the_engine() -> None:
 
 
 def signs() -> None:
-    circuit = test_generality.feed_forward(nc.Rule("eta*(r_post*r_pre - 3*w - 0.5)", {"eta": "1 Hz"}), n_pre=4)
+    circuit = test_generality.feed_forward(nc.Rule("-eta*(w + 1)", {"eta": "1 Hz"}), n_pre=4)
     test_dale.check_signs(test_dale.learn(circuit, 0), circuit)
 
 
@@ -224,9 +229,9 @@ VARIANTS: list[tuple[Callable[[Patch], None], Callable[..., None]]] = [
     (only_the_first_sub_step_learns, sub_steps),
     (only_the_first_sub_step_learns, test_learning.test_sub_steps_converge_to_first_order),
     (a_batch_learns_on_its_sum, batches),
-    (rows_stop_with_their_batch, test_steady_state.test_a_row_does_not_depend_on_its_batch),
+    (rows_stop_with_their_batch, lambda: test_steady_state.test_a_row_does_not_depend_on_its_batch(45)),
     (the_solver_is_content_too_early, settling_of_the_engine),
-    (residuals_are_not_looked_at, test_steady_state.test_runaway_excitation_has_no_steady_state),
+    (residuals_are_not_looked_at, test_steady_state.test_excitation_that_inhibition_cannot_hold_has_no_steady_state),
     (clamps_are_ignored, test_steady_state.test_silenced_inhibitory_cells_leave_a_smaller_circuit),
     (the_seed_is_ignored, test_simulation.test_equal_seeds_give_equal_runs_and_others_do_not),
     (a_state_leaves_the_gain_out, test_simulation.test_a_resumed_run_can_be_resumed),

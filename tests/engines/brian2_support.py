@@ -7,7 +7,7 @@ import numpy as np
 import neurocircuits as nc
 
 N_S, N_E, N_I = 36, 12, 4
-TAU, ETA_W, ETA_A, ETA_G, P, KAPPA = 5e-3, 0.4, 0.8, 2.0, 0.35, 0.03
+TAU, ETA_W, ETA_A, ETA_G, P, KAPPA = 5e-3, 0.4, 0.4, 0.2, 0.35, 0.03
 
 
 def stimuli(n: int, seed: int = 1, n_units: int = N_S) -> np.ndarray:

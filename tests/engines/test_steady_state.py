@@ -75,10 +75,10 @@ def test_slow_solvers_find_the_same_state(solver: str) -> None:
     np.testing.assert_allclose(x, reference, rtol=0, atol=1e-6 * reference.max())
 
 
-def test_a_row_does_not_depend_on_its_batch() -> None:
+@pytest.mark.parametrize("n_inhibitory", [3, 45])
+def test_a_row_does_not_depend_on_its_batch(n_inhibitory: int) -> None:
     """Rejects a stop rule that is common to all rows: a row next to hard ones would come out differently."""
-    generator = np.random.default_rng(7)
-    problem = random_disynaptic(generator, n_rows=40)
+    problem = random_disynaptic(np.random.default_rng(7), n_rows=40, n_i=n_inhibitory)
     easy = problem.stimuli[0]
     hard = problem.stimuli[1:] * np.logspace(-6, 6, 39)[:, None]
     together = settled(Disynaptic(problem.weights, problem.inhibition, problem.gain, np.vstack([easy, hard]))).read(
@@ -290,6 +290,27 @@ def test_runaway_excitation_has_no_steady_state() -> None:
         )
         with pytest.raises(nc.DivergenceError, match="no steady state"):
             run(circuit, nc.Phase("probe", {"S": nc.Patterns(np.ones((9, 2)))}, **PROBE))
+
+
+def test_excitation_that_inhibition_cannot_hold_has_no_steady_state() -> None:
+    """Threshold-linear, but no rates satisfy the conditions. Rejects an answer whose residual nobody looked at."""
+    rectified = "dr/dt = (rectify(drive) - r)/tau : 1"
+    circuit = nc.Circuit(
+        "unstable",
+        [
+            nc.Population("S", 2),
+            nc.Population("E", 3, rectified, parameters=TAU),
+            nc.Population("I", 1, rectified, parameters=TAU, sign="inhibitory"),
+        ],
+        [
+            nc.Synapses("S", "E"),
+            nc.Synapses("E", "E", weights=1.0),
+            nc.Synapses("E", "I", weights=0.1),
+            nc.Synapses("I", "E", weights=0.1),
+        ],
+    )
+    with pytest.raises(nc.DivergenceError, match="no steady state of E, I within the tolerance"):
+        run(circuit, nc.Phase("probe", {"S": nc.Patterns(np.ones((9, 2)))}, **PROBE))
 
 
 def test_a_feed_forward_chain_is_solved_in_its_order() -> None:

@@ -36,7 +36,7 @@ def inhibitory(n_units: int, name: str = "I") -> nc.Population:
 
 def learning_circuit(n_s: int = 6, n_e: int = 5, n_i: int = 3, connectivity: Any = None, **settings: Any) -> nc.Circuit:
     """Return a small disynaptic circuit that learns everywhere."""
-    settings = {"eta_w": "0.4 Hz", "eta_a": "0.6 Hz", "kappa": 0.02, "p": 0.3, "eta_gain": "0.5 Hz"} | settings
+    settings = {"eta_w": "0.4 Hz", "eta_a": "0.6 Hz", "kappa": 0.2, "p": 0.3, "eta_gain": "0.5 Hz"} | settings
     hebbian = nc.Hebbian(eta=settings["eta_w"], gamma=1.0, kappa=settings["kappa"])
     connected = {} if connectivity is None else {"connectivity": connectivity}
     return nc.Circuit(

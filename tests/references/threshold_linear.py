@@ -27,9 +27,12 @@ class Disynaptic:
         return np.diag(self.gain) + self.inhibition.T @ self.inhibition
 
 
-def random_disynaptic(generator: np.random.Generator, n_rows: int = 5, n_sensory: int = 20) -> Disynaptic:
+def random_disynaptic(
+    generator: np.random.Generator, n_rows: int = 5, n_sensory: int = 20, n_i: int | None = None
+) -> Disynaptic:
     """Draw n_E of 2 to 200, n_I of 1 to 50, A ~ U(0, 1), Lambda log-uniform in 5e-4 to 1, stimuli sparse or dense."""
-    n_e, n_i = int(generator.integers(2, 201)), int(generator.integers(1, 51))
+    n_e, drawn = int(generator.integers(2, 201)), int(generator.integers(1, 51))
+    n_i = drawn if n_i is None else n_i
     weights = generator.random((n_e, n_sensory)) * generator.lognormal(0.0, generator.uniform(0.0, 2.0), (n_e, n_sensory))
     stimuli = generator.random((n_rows, n_sensory)) * (generator.random((n_rows, n_sensory)) < generator.uniform(0.1, 1.0))
     gain = np.exp(generator.uniform(np.log(5e-4), 0.0, n_e))
