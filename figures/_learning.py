@@ -96,8 +96,8 @@ def final_weights(tree: xr.DataTree, pathway: str = "S_to_E") -> np.ndarray:
     return tree[f"/synapses/{pathway}"].ds["w"].values[-1].astype(np.float32)
 
 
-def combined(groups: dict[str, xr.Dataset], engine: Engine | None, **attributes: Any) -> xr.DataTree:
-    """Return the tree of a figure, with its engine and further attributes at the root."""
+def combined(groups: dict[str, xr.Dataset], engine: Any, **attributes: Any) -> xr.DataTree:
+    """Return the tree of a figure, with its engine (or engines, a tuple) and further attributes at the root."""
     tree = xr.DataTree.from_dict(groups)
     tree.attrs |= {"engine": to_json(engine or ENGINE), **attributes}
     return tree

@@ -10,7 +10,6 @@ import xarray as xr
 from neurocircuits.compile.compiler import compile_circuit
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.protocol import Phase, Protocol, Record
-from neurocircuits.declare.serialise import to_json
 from neurocircuits.declare.stimulus import Patterns
 from neurocircuits.engines.base import Engine
 from neurocircuits.engines.brian2_engine import Brian2
@@ -76,9 +75,8 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         "/measures": xr.Dataset({"error": (tuple(coordinates), error)}, coords=coordinates),
         "/traces": traces(circuit(model, TAUS[-1], STARTS["random"]), TAUS[-1], phase, seed),
     }
-    tree = learning.combined(groups, None, data=setting["data"], duration=DURATION)
-    tree.attrs["engine"] = to_json((EXACT, continuous(TAUS[0])))
-    return tree
+    engines = (EXACT, continuous(TAUS[0]))
+    return learning.combined(groups, engines, data=setting["data"], duration=DURATION)
 
 
 def circuit(model: Any, tau: float, rates: tuple[float, float, float]) -> Circuit:

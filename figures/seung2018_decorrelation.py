@@ -48,7 +48,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         "/measures": learning.table(rows, "inhibition", names),
         "/cosines": xr.Dataset({"cosine": (("inhibition", "unit", "other"), np.stack(cosines))}),
     }
-    return learning.combined(groups, engine, data=setting["data"])
+    return learning.combined(groups, engine or (learning.ENGINE, LATERAL_ENGINE), data=setting["data"])
 
 
 def inhibitory_rate(n_inhibitory: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ class Factory:
     call : callable
         What makes it.
     settings : dict of str to inspect.Parameter
-        Its keyword arguments; for one that passes ``**settings`` on, those of the module's main function, too.
+        Its keyword arguments and those of the function that it passes ``**settings`` on to.
     """
 
     name: str
@@ -67,14 +68,9 @@ def factories(module: Any, returns: str, main: str) -> dict[str, Factory]:
     """
     own = {name: f for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
     found = {name: f for name, f in own.items() if not name.startswith("_") and _returns(f) == returns}
-    passed_on = _keywords(found[main]) if main in found else {}
     stem = module.__name__.rpartition(".")[2]
-    made = {}
-    for name in sorted(found, key=lambda name: (name != main, name)):
-        parameters = inspect.signature(found[name]).parameters.values()
-        extra = passed_on if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters) else {}
-        made[name] = Factory(f"{stem}.{name}", found[name], {**extra, **_keywords(found[name])})
-    return made
+    names = sorted(found, key=lambda name: (name != main, name))
+    return {name: Factory(f"{stem}.{name}", found[name], _settings(found[name], found.get(main))) for name in names}
 
 
 def models() -> dict[str, dict[str, Factory]]:
@@ -149,6 +145,19 @@ def _of(name: str, found: dict[str, Factory], what: str, hint: str) -> Factory:
     if name not in found:
         raise unknown(what, name, found, hint)
     return found[name]
+
+
+def _settings(function: Callable[..., Any], main: Callable[..., Any] | None) -> dict[str, inspect.Parameter]:
+    """Return what may be set: own keywords, and those of the function that ``**settings`` is passed on to.
+
+    That is the one which its documentation names, "As for `package.module.function`", else the main one of the module.
+    """
+    own = _keywords(function)
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(function).parameters.values()):
+        return own
+    named = re.search(r"As for `([\w.]+)\.(\w+)`", inspect.getdoc(function) or "")
+    target = getattr(importlib.import_module(named[1]), named[2]) if named else main
+    return own if target is None or target is function else {**_settings(target, None), **own}
 
 
 def _returns(function: Callable[..., Any]) -> str:

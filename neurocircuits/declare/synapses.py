@@ -85,7 +85,9 @@ class Synapses:
         if self.normalise is not None and not isinstance(self.normalise, Normalise):
             raise ValidationError(f"{owner}.normalise: {self.normalise!r} is not a Normalise.")
         if self.rule is not None and not isinstance(self.rule, Rule):
-            raise ValidationError(f"{owner}.rule: {self.rule!r} is not a Rule. Write Rule(text, parameters) or use one of the catalogue.")
+            raise ValidationError(
+                f"{owner}.rule: {self.rule!r} is not a Rule. Write Rule(text, parameters) or use one of the catalogue."
+            )
         if isinstance(self.weights, Tied | Paired):
             kind = type(self.weights).__name__
             if self.rule is not None:

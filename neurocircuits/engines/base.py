@@ -187,7 +187,8 @@ class Simulation(ABC):
         Raises
         ------
         StorageError
-            If it belongs to another circuit, or its weights break Dale's law or are not finite; nothing has changed then.
+            If it belongs to another circuit, or its weights break Dale's law or are not finite; then nothing
+            has changed.
         """
         for name, array in self.store.arrays.items():
             kept = state.get(f"weights/{name}")
@@ -198,8 +199,8 @@ class Simulation(ABC):
             allowed = np.isfinite(kept) & (kept >= 0 if self.plan.pathways[name].bounds[0] >= 0 else True)
             if not allowed.all():
                 raise StorageError(
-                    f"State: of the weights {name!r} {first_illegal(kept, allowed)} are not magnitudes. It is damaged or was "
-                    f"edited; restore it from a copy."
+                    f"State: of the weights {name!r} {first_illegal(kept, allowed)} are not magnitudes. It is damaged "
+                    "or was edited; restore it from a copy."
                 )
         for name, array in self.store.arrays.items():
             array[...] = state[f"weights/{name}"]

@@ -166,7 +166,10 @@ class RuntimeSimulation(Simulation):
             )
         for name, part in parts.items():
             self.values[name].data["r"][...] = dense(part.values)
-        self._progress = (self._feed.position - self._waiting) / self._feed.stop  # at the onset
+        position = self._feed.position - self._waiting
+        self._progress = position / self._feed.stop  # at the onset
+        record = None if self.phase is None else self.phase.record
+        self._recorded = record is not None and -position % record.every < n_rows
         self._waiting -= n_rows
         self._windows = iter(self._timetable(float(first.durations[0])))
         self._scale = self.scale(self._progress)
@@ -224,7 +227,7 @@ class RuntimeSimulation(Simulation):
             self.learner.step(self._every * self._dt, self._scale, self._progress)
             self._spread()
             self.products.hold()
-        if self._sample and self._tick % self._sample == 0:
+        if self._sample and self._recorded and self._tick % self._sample == 0:
             self._within.append((self._since + self._tick * self._dt, self._snapshot()))
         if not self._left:
             self._since += self._tick * self._dt
@@ -262,8 +265,7 @@ class RuntimeSimulation(Simulation):
                     )
         if self.learns():
             self.learner.presentation_end(self._scale)
-        wanted = self.phase is not None and self.phase.record is not None
-        distance = self.distance(n_rows, wanted)
+        distance = self.distance(n_rows, self._recorded)
         self.distance.judge(next(iter(self._parts.values())).durations)
         readings = Readings(self._parts, self._read, self._nothing, self._nothing, distance, self._within)
         pause = self._observe(readings)

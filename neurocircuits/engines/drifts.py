@@ -258,7 +258,7 @@ def mean(value: Any) -> Any:
 
 def _outer(constant: float, post: Any, pre: Any) -> Any:
     """Return what can be broadcast to (post, pre) from means over a batch; None where a side does not occur."""
-    left = constant if post is None else constant * post
+    left: Any = constant if post is None else constant * post
     left = left[:, None] if getattr(left, "ndim", 0) == 1 else left
     return left if pre is None else left * pre
 

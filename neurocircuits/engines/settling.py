@@ -248,8 +248,14 @@ class Settler:
             moved = np.abs(result.y[:, -1].reshape(x.shape) - x).max(axis=1)
             x = result.y[:, -1].reshape(x.shape)
             scale = np.abs(x).max(axis=1)
-            residual = moved / np.where(scale > 1e-9, scale, 1.0)
+            scale = np.where(scale > 1e-9, scale, 1.0)
+            residual = moved / scale
             horizon *= 2.0
+        if not self.plan.circuit.unconstrained:  # errors of integration must not turn a sign around
+            for _, state, place in layout:
+                if state == "r":
+                    rates = x[:, place]
+                    rates[(rates < 0.0) & (rates >= -tolerance * scale[:, None])] = 0.0
         self._scatter(layout, x)
         self.feed(loop.populations, n_rows)
         return Solution(x, residual, evaluations)

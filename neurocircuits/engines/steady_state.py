@@ -186,10 +186,8 @@ class SteadyStateSimulation(Simulation):
                 pathway = self.plan.pathways[name]
                 raise ValidationError(
                     f"Synapses({name!r}): population {pathway.pre!r} sends negative values, which turns its sign "
-                    "around (it is "
-                    f"{self.plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for example 'dr/dt "
-                    "= (rectify(drive) - r)/tau : 1', "
-                    f"or declare the circuit with dale='unconstrained'."
+                    f"around (it is {self.plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for "
+                    "example 'dr/dt = (rectify(drive) - r)/tau : 1', or declare the circuit with dale='unconstrained'."
                 )
 
     def _read(self, name: str, variable: str) -> np.ndarray:

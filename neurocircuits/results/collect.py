@@ -246,7 +246,9 @@ class Collector:
         """
         for k in range(state["n_parts"]):
             if not zipfile.is_zipfile(self._part(k)):
-                raise StorageError(f"'{self._part(k)}' is missing or damaged. Restore it from a copy, or start the run again.")
+                raise StorageError(
+                    f"'{self._part(k)}' is missing or damaged. Restore it from a copy, or start the run again."
+                )
         self.n_parts, self.summaries, self.phases = state["n_parts"], list(state["summaries"]), list(state["phases"])
         self._rows, self._bytes = {}, 0
 

@@ -58,7 +58,9 @@ def competition_is_over_the_wrong_side(patch: Patch) -> None:
     def turned(pathway: Any) -> Any:
         if pathway.rule is None:
             return pathway
-        sums = {name: replace(a, over="post" if a.over == "pre" else "pre") for name, a in pathway.rule.aggregates.items()}
+        sums = {
+            name: replace(a, over="post" if a.over == "pre" else "pre") for name, a in pathway.rule.aggregates.items()
+        }
         return replace(pathway, rule=replace(pathway.rule, aggregates=sums))
 
     compile_differently(patch, turned)
@@ -66,7 +68,11 @@ def competition_is_over_the_wrong_side(patch: Patch) -> None:
 
 def a_term_is_lost(patch: Patch) -> None:
     def shorter(pathway: Any) -> Any:
-        return pathway if pathway.rule is None else replace(pathway, rule=replace(pathway.rule, terms=pathway.rule.terms[:-1]))
+        return (
+            pathway
+            if pathway.rule is None
+            else replace(pathway, rule=replace(pathway.rule, terms=pathway.rule.terms[:-1]))
+        )
 
     compile_differently(patch, shorter)
 
@@ -75,7 +81,11 @@ def sub_steps_do_not_settle_anew(patch: Patch) -> None:
     settle = settling.Settler.settle
 
     def broken(self: Any, n_rows: int, tolerance: float, warm: bool = False) -> Any:
-        return solvers.Solution(np.empty((n_rows, 0)), np.zeros(n_rows), 0) if warm else settle(self, n_rows, tolerance, warm)
+        return (
+            solvers.Solution(np.empty((n_rows, 0)), np.zeros(n_rows), 0)
+            if warm
+            else settle(self, n_rows, tolerance, warm)
+        )
 
     patch.setattr(settling.Settler, "settle", broken)
 
@@ -124,12 +134,17 @@ def residuals_are_not_looked_at(patch: Patch) -> None:
 
 
 def clamps_are_ignored(patch: Patch) -> None:
-    patch.setattr(values.PopulationValues, "clamp", property(lambda self: None, lambda self, value: None), raising=False)
+    patch.setattr(
+        values.PopulationValues, "clamp", property(lambda self: None, lambda self, value: None), raising=False
+    )
 
 
 def the_seed_is_ignored(patch: Patch) -> None:
+    from neurocircuits.declare import stimulus
     from neurocircuits.randomness import Streams
 
+    for cached in ("_permutation", "_choices"):  # what is drawn here must not be found by later tests
+        patch.setattr(stimulus, cached, getattr(stimulus, cached).__wrapped__)
     patch.setattr(Streams, "generator", lambda self, *names: np.random.default_rng(0))
 
 
@@ -246,7 +261,10 @@ VARIANTS: list[tuple[Callable[[Patch], None], Callable[..., None]]] = [
         synapses_that_do_not_exist_transmit,
         lambda: test_generality.test_synapses_that_do_not_exist_neither_act_nor_learn_nor_count(nc.Probability(0.4)),
     ),
-    (both_parts_of_a_pair_are_the_whole, lambda: test_generality.test_a_pair_of_pathways_is_the_signed_pathway(nc.Euler())),
+    (
+        both_parts_of_a_pair_are_the_whole,
+        lambda: test_generality.test_a_pair_of_pathways_is_the_signed_pathway(nc.Euler()),
+    ),
     (a_gate_is_taken_for_one_wherever_it_occurs, test_separable.test_a_gate_that_does_not_stop_the_drift_is_no_gate),
     (ranks_count_from_the_smallest, ranked_gate),
 ]
@@ -258,7 +276,9 @@ def unbroken() -> Any:
     return nc.run(circuit, protocol, engine=test_simulation.ENGINE, seed=3, progress=False)
 
 
-@pytest.mark.parametrize(("break_it", "check"), [pytest.param(*v, id=f"{v[0].__name__}-{v[1].__name__}") for v in VARIANTS])
+@pytest.mark.parametrize(
+    ("break_it", "check"), [pytest.param(*v, id=f"{v[0].__name__}-{v[1].__name__}") for v in VARIANTS]
+)
 def test_a_wrong_program_is_noticed(
     break_it: Callable[[Patch], None], check: Callable[..., None], unbroken: Any, tmp_path: Any, monkeypatch: Patch
 ) -> None:

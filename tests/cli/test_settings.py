@@ -72,6 +72,12 @@ def test_what_the_user_sets_comes_before_what_is_given() -> None:
     assert settings.make(FACTORY, {"n": "3"}, {"n": 1, "other": 2})["n"] == 3
 
 
+def test_a_protocol_takes_what_the_one_that_it_names_takes() -> None:
+    # Rejects: a protocol that passes its settings on, and whose settings the command line then refuses.
+    found = catalogue.protocol("silencing").settings
+    assert {"values", "silenced", "n_learn", "duration"} <= set(found)
+
+
 def test_variants_take_what_their_main_function_takes() -> None:
     # Rejects: seung2018.bars refusing n_excitatory, because it only declares **settings.
     circuit = settings.make(catalogue.model("seung2018.bars"), {"n_excitatory": "5"}, {})

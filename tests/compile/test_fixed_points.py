@@ -98,9 +98,7 @@ def test_the_engine_comes_to_rest_at_the_same_point(equations: str, expected: ob
 
 def test_a_declared_steady_state_is_used() -> None:
     """Rejects ignoring what the user gives where nothing can be derived."""
-    cells = nc.Population(
-        "E", 1, "dr/dt = (drive - r**3)/tau : 1", parameters=TAU, steady_state={"r": "drive**(1/3)"}
-    )
+    cells = nc.Population("E", 1, "dr/dt = (drive - r**3)/tau : 1", parameters=TAU, steady_state={"r": "drive**(1/3)"})
     circuit = nc.Circuit("given", [nc.Population("S", 1), cells], [nc.Synapses("S", "E")])
     tree = run(circuit, nc.Phase("probe", {"S": nc.Patterns([[8.0], [27.0]])}, record=nc.Record("r")))
     np.testing.assert_allclose(recorded(tree)[:, 0], [2.0, 3.0], rtol=1e-12)
@@ -155,6 +153,8 @@ def test_wilson_cowan_without_a_stable_unique_state_settles_where_the_dynamics_g
     equations = "dr/dt = (-r + (1 - r)/(1 + exp(-12*(drive - 0.5))))/tau : 1"
     for start, low in ((0.0, True), (0.9, False)):
         cells = nc.Population("E", 1, equations, parameters=TAU, initial={"r": start})
-        circuit = nc.Circuit("bistable", [nc.Population("S", 1), cells], [nc.Synapses("S", "E"), nc.Synapses("E", "E", weights=2.0)])
+        circuit = nc.Circuit(
+            "bistable", [nc.Population("S", 1), cells], [nc.Synapses("S", "E"), nc.Synapses("E", "E", weights=2.0)]
+        )
         tree = run(circuit, nc.Phase("probe", {"S": nc.Patterns([[0.0]])}, record=nc.Record("r")))
         assert (recorded(tree)[0, 0] < 0.1) is low or (recorded(tree)[0, 0] > 0.3) is not low

@@ -31,7 +31,24 @@ def test_every_name_that_brian_2_reserves_is_refused() -> None:
 
 def test_names_that_brian_2_refuses_as_variables_are_refused() -> None:
     """Special variables and Python's key words, too."""
-    for name in ("t", "dt", "xi", "i", "j", "N", "t_in_timesteps", "lambda", "for", "_x", "x y", "1x", "", None, "w", "dale"):
+    for name in (
+        "t",
+        "dt",
+        "xi",
+        "i",
+        "j",
+        "N",
+        "t_in_timesteps",
+        "lambda",
+        "for",
+        "_x",
+        "x y",
+        "1x",
+        "",
+        None,
+        "w",
+        "dale",
+    ):
         with pytest.raises(nc.ValidationError):
             check_identifier(name, "here")
 
@@ -43,7 +60,9 @@ def test_functions_mean_the_same_in_both_engines(function: str) -> None:
 
     x = np.array([0.15, 0.5, 0.9])
     ours = Expression.of(f"{function}(x)")({"x": x})
-    np.testing.assert_allclose(np.asarray(ours, float), np.asarray(DEFAULT_FUNCTIONS[function].pyfunc(x), float), rtol=1e-14)
+    np.testing.assert_allclose(
+        np.asarray(ours, float), np.asarray(DEFAULT_FUNCTIONS[function].pyfunc(x), float), rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,9 +118,19 @@ def test_what_is_no_arithmetic_is_refused(text: str, words: str) -> None:
         ("dr/dt = (driv - r)/tau : 1", {}, nc.ValidationError, "Did you mean 'drive'"),
         ("dr/dt = (drive - r)/tau", {}, nc.ValidationError, "Write for example"),
         ("r = drive : 1", {}, nc.ValidationError, "no differential equation"),
-        ("dr/dt = (drive - r)/tau : 1\nx : 1 (inputs)", {}, nc.ValidationError, r"'x' has the unknown flag 'inputs'.*'input'"),
+        (
+            "dr/dt = (drive - r)/tau : 1\nx : 1 (inputs)",
+            {},
+            nc.ValidationError,
+            r"'x' has the unknown flag 'inputs'.*'input'",
+        ),
         ("dr/dt = (drive - r)/tau : 1\nx : 1", {}, nc.ValidationError, "'x' is a variable without equation.*(input)"),
-        ("dr/dt = (drive - r)/tau : 1\nx = r : 1 (slow)", {}, nc.ValidationError, "only differential equations can be slow"),
+        (
+            "dr/dt = (drive - r)/tau : 1\nx = r : 1 (slow)",
+            {},
+            nc.ValidationError,
+            "only differential equations can be slow",
+        ),
         ("dr/dt = (drive - r)/tau : 1 (input)", {}, nc.ValidationError, "cannot be an input"),
         ("dr/dt = (drive - r)/tau : 1\nx = y : 1\ny = x : 1", {}, nc.ValidationError, "contain a cycle"),
         ("dr/dt = (drive - r)/tau : 1\nsign = r : 1", {}, nc.ValidationError, "sign"),
@@ -131,10 +160,26 @@ def test_equations_that_cannot_be_read_are_refused(equations: str, parameters: d
         ({"rule": nc.Rule("eta*(r_post*q_pre - w)", {"eta": "1 Hz"})}, nc.ValidationError, "unknown name 'q_pre'"),
         ({"rule": nc.Rule("eta*(r_post*r_pre - sum_over_pre(w))", {"eta": "1 Hz"})}, nc.ValidationError, "aggregates"),
         ({"rule": nc.Rule("eta*a", {"eta": "1 Hz"}, {"a": "2*sum_over_pre(w)"})}, nc.ValidationError, "one call of"),
-        ({"rule": nc.Rule("eta*a", {"eta": "1 Hz"}, {"a": "sum_over_pre(rectify(w - r_pre))"})}, nc.ValidationError, "cannot be summed"),
-        ({"rule": nc.Rule("eta*a*w", {"eta": "1 Hz"}, terms={"a": "r_post"})}, nc.ValidationError, "must use one of 'ranked'"),
-        ({"rule": nc.Rule("eta*a*w", {"eta": "1 Hz"}, terms={"a": "winner(r_post*r_pre)"})}, nc.ValidationError, "of one side"),
-        ({"rule": nc.Rule("eta*w", {"eta": "1 Hz"}, step=nc.PerUnit("n"))}, nc.ValidationError, "needs a slow variable of 'E'"),
+        (
+            {"rule": nc.Rule("eta*a", {"eta": "1 Hz"}, {"a": "sum_over_pre(rectify(w - r_pre))"})},
+            nc.ValidationError,
+            "cannot be summed",
+        ),
+        (
+            {"rule": nc.Rule("eta*a*w", {"eta": "1 Hz"}, terms={"a": "r_post"})},
+            nc.ValidationError,
+            "must use one of 'ranked'",
+        ),
+        (
+            {"rule": nc.Rule("eta*a*w", {"eta": "1 Hz"}, terms={"a": "winner(r_post*r_pre)"})},
+            nc.ValidationError,
+            "of one side",
+        ),
+        (
+            {"rule": nc.Rule("eta*w", {"eta": "1 Hz"}, step=nc.PerUnit("n"))},
+            nc.ValidationError,
+            "needs a slow variable of 'E'",
+        ),
     ],
 )
 def test_synapses_that_cannot_be_read_are_refused(synapses: dict, error: type, words: str) -> None:

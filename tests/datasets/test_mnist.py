@@ -35,7 +35,10 @@ def test_an_array_is_read_back_with_rows_before_columns(tmp_path: Path) -> None:
         (idx(IMAGES), "cannot be read as a gzip file"),
         (gzip.compress(idx(IMAGES), mtime=0)[:-200], "cannot be read as a gzip file"),
         (gzip.compress(idx(IMAGES), mtime=0)[:8], "cannot be read as a gzip file"),
-        (gzip.compress(idx(IMAGES), mtime=0)[:40] + b"xxxx" + gzip.compress(idx(IMAGES), mtime=0)[44:], "cannot be read as a gzip file"),
+        (
+            gzip.compress(idx(IMAGES), mtime=0)[:40] + b"xxxx" + gzip.compress(idx(IMAGES), mtime=0)[44:],
+            "cannot be read as a gzip file",
+        ),
         (gzip.compress(b"", mtime=0), "fewer than an IDX header"),
         (gzip.compress(idx(LABELS), mtime=0), "fewer than an IDX header"),
         (gzip.compress(idx(IMAGES, type_code=0x0D), mtime=0), "magic number 0x00000d03, expected 0x00000803"),
@@ -64,7 +67,7 @@ def small(server, cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_mnist, "ADDRESSES", (f"{server.address}/",))
 
     def serve(file: str, array: np.ndarray) -> None:
-        content = gzip.compress(idx(array), mtime=0, mtime=0)
+        content = gzip.compress(idx(array), mtime=0)
         (server.root / file).write_bytes(content)
         monkeypatch.setitem(_mnist.HASHES, file, "sha256:" + hashlib.sha256(content).hexdigest())
 

@@ -37,7 +37,9 @@ DECLARATIONS = [
     nc.Synapses("S", "E", weights=[[0.1, 0.2]], connectivity=nc.Explicit([0, 0], [1, 0]), normalise=nc.Normalise()),
     nc.Synapses("S", "E", weights=nc.Tied("E_to_S"), delay="1 ms"),
     nc.Synapses("S", "E", weights=nc.Paired("other", nc.Normal(0.1, 0.01, absolute=True)), unit="2 nS"),
-    nc.Rule("eta*gate*r_pre", {"eta": "1 Hz"}, terms={"gate": "winner(r_post)"}, step=nc.LargestChange(nc.Linear(0.1, 0.0))),
+    nc.Rule(
+        "eta*gate*r_pre", {"eta": "1 Hz"}, terms={"gate": "winner(r_post)"}, step=nc.LargestChange(nc.Linear(0.1, 0.0))
+    ),
     nc.Hebbian(eta="0.1 Hz", kappa=0.01, step=nc.Cap(0.1)),
     nc.Oja(eta="0.1 Hz", step=nc.PerUnit("n")),
     learning_circuit(),
@@ -112,7 +114,10 @@ def test_whole_numbers_hash_as_the_floats_that_they_equal() -> None:
 
 
 @settings(max_examples=60)
-@given(st.floats(allow_nan=False), st.sampled_from(["second", "volt", "siemens", "metre**-2*amp", "second**-1", "volt**0.5"]))
+@given(
+    st.floats(allow_nan=False),
+    st.sampled_from(["second", "volt", "siemens", "metre**-2*amp", "second**-1", "volt**0.5"]),
+)
 def test_quantities_survive_to_the_bit(value: float, unit: str) -> None:
     """Whatever the number. Rejects a text that rounds, and infinities that cannot be read again."""
     for written in (quantity(value), quantity("1*" + unit)):
@@ -123,7 +128,12 @@ def test_quantities_survive_to_the_bit(value: float, unit: str) -> None:
 
 
 @settings(max_examples=40)
-@given(arrays.arrays(st.sampled_from([np.float64, np.float32, np.int64, np.uint8, np.bool_]), arrays.array_shapes(max_dims=3, max_side=5)))
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float64, np.float32, np.int64, np.uint8, np.bool_]),
+        arrays.array_shapes(max_dims=3, max_side=5),
+    )
+)
 def test_arrays_survive_to_the_bit(values: np.ndarray) -> None:
     """Every dtype and shape, infinities too; equal content is equal, other content is not."""
     values = np.where(np.isnan(values), np.zeros_like(values), values)

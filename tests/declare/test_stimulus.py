@@ -105,7 +105,14 @@ def test_sparse_presentations_stay_sparse() -> None:
     for kind in (csr_array, csr_matrix):
         sparse = nc.Patterns(kind(dense), duration="100 ms", labels=np.arange(10))
         other = nc.Patterns(dense, duration="100 ms", labels=np.arange(10))
-        for build in (lambda s: s, lambda s: s + s, lambda s: s >> s, lambda s: s.take(7), lambda s: s.shuffled(), lambda s: s.sampled(30)):
+        for build in (
+            lambda s: s,
+            lambda s: s + s,
+            lambda s: s >> s,
+            lambda s: s.take(7),
+            lambda s: s.shuffled(),
+            lambda s: s.sampled(30),
+        ):
             values = build(sparse).at(np.arange(6), Streams(0)).values
             assert isinstance(values, csr_array)
             same(whole(build(sparse), size=4), whole(build(other)))
@@ -138,7 +145,12 @@ def test_memory_maps_and_zarr_arrays_are_read_by_slices(tmp_path: Path) -> None:
 
 def test_labels_keep_their_kind() -> None:
     """Integers, floats, text, and text that pandas would hand over as objects."""
-    for labels, kind in ((np.arange(10), "i"), (np.linspace(0, 1, 10), "f"), (list("abcdefghij"), "U"), (np.array(list("abcdefghij"), object), "U")):
+    for labels, kind in (
+        (np.arange(10), "i"),
+        (np.linspace(0, 1, 10), "f"),
+        (list("abcdefghij"), "U"),
+        (np.array(list("abcdefghij"), object), "U"),
+    ):
         stimulus = nc.Patterns(A.values.values, labels=labels)
         got = whole(stimulus).labels
         assert got.dtype.kind == kind

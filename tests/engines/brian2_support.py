@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 
 import neurocircuits as nc
@@ -114,3 +116,20 @@ def worst(tree, path: str, name: str, expected: np.ndarray, last: bool = False) 
     """Return the largest difference of a variable of a tree from what is expected."""
     found = tree[path].ds[name].values
     return float(np.abs((found[-1] if last else found) - expected).max())
+
+
+def brian2_state() -> dict:
+    """Return what a run must leave as it was."""
+    import brian2 as b2
+    from brian2.core.network import Network
+    from brian2.utils.logger import BrianLogger
+
+    devices = importlib.import_module("brian2.devices.device")
+    return {
+        "device": devices.get_device(),
+        "earlier devices": list(devices.previous_devices),
+        "preferences": b2.prefs.as_file,
+        "dt": float(b2.defaultclock.dt_),
+        "filters": list(BrianLogger.console_handler.filters),
+        "running": Network._globally_running,
+    }

@@ -6,8 +6,22 @@ import numpy as np
 import pytest
 
 import neurocircuits as nc
-from tests.engines.brian2_support import ETA_A, ETA_G, ETA_W, KAPPA, N_E, N_I, N_S, TAU, Euler, P
-from tests.engines.brian2_support import disynaptic, initial_weights, stimuli, worst
+from tests.engines.brian2_support import (
+    ETA_A,
+    ETA_G,
+    ETA_W,
+    KAPPA,
+    N_E,
+    N_I,
+    N_S,
+    TAU,
+    Euler,
+    P,
+    disynaptic,
+    initial_weights,
+    stimuli,
+    worst,
+)
 
 DT = 5e-4
 EXACT = 1e-12
@@ -130,7 +144,7 @@ def test_equals_a_plain_brian2_script_with_summed_variables(monkeypatch):
     """The same circuit written by hand for Brian 2 alone: synaptic weights, summed variables, a run for each learning step."""
     import brian2 as b2
 
-    U, n_steps, every = stimuli(5), 40, 8
+    U, n_steps, every = stimuli(2), 40, 8
     protocol = nc.Protocol([nc.Phase("learn", {"S": nc.Patterns(U, duration=n_steps * DT)}, record=nc.Record("r"))])
     engine = nc.Brian2(dt=DT, learning_step=every * DT, tolerance=None)
     tree = nc.run(disynaptic(cap=None), protocol, engine, seed=6)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 
 import neurocircuits as nc
-from tests.engines.brian2_support import disynaptic, stimuli
+from tests.engines.brian2_support import brian2_state, disynaptic, stimuli
 from tests.engines.test_brian2_circuits import conductances
 
 DT = 5e-4
@@ -91,23 +89,6 @@ def busy_protocol() -> nc.Protocol:
             ),
         ]
     )
-
-
-def brian2_state() -> dict:
-    """Return what a run must leave as it was."""
-    import brian2 as b2
-    from brian2.core.network import Network
-    from brian2.utils.logger import BrianLogger
-
-    devices = importlib.import_module("brian2.devices.device")
-    return {
-        "device": devices.get_device(),
-        "earlier devices": list(devices.previous_devices),
-        "preferences": b2.prefs.as_file,
-        "dt": float(b2.defaultclock.dt_),
-        "filters": list(BrianLogger.console_handler.filters),
-        "running": Network._globally_running,
-    }
 
 
 def differences(a, b) -> dict[str, float]:

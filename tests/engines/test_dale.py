@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import neurocircuits as nc
 from neurocircuits.randomness import Streams
 from tests.references.circuits import TAU, run, weights
 
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=40,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 RECTIFIED = "dr/dt = (rectify(drive) - r)/tau : 1\ndm/dt = rate*(r - m) : 1 (slow)"
 FACTORS = ["w", "r_pre", "r_post", "r_pre**2", "w**2", "m_post", "incoming", "dale", "rectify(r_post - r_pre)", "1"]
 

@@ -44,7 +44,9 @@ def learning_circuit(n_s: int = 6, n_e: int = 5, n_i: int = 3, connectivity: Any
         [nc.Population("S", n_s), excitatory(n_e, eta=settings["eta_gain"]), inhibitory(n_i)],
         [
             nc.Synapses("S", "E", weights=nc.Uniform(0.0, 0.6), rule=hebbian, **connected),
-            nc.Synapses("E", "I", weights=nc.Uniform(0.0, 0.4), rule=nc.AntiHebbian(eta=settings["eta_a"], p=settings["p"])),
+            nc.Synapses(
+                "E", "I", weights=nc.Uniform(0.0, 0.4), rule=nc.AntiHebbian(eta=settings["eta_a"], p=settings["p"])
+            ),
             nc.Synapses("I", "E", weights=nc.Tied("E_to_I")),
         ],
     )

@@ -7,7 +7,9 @@ import numpy as np
 from tests.references.threshold_linear import rates_by_nnls
 
 
-def disynaptic(u, w, a, log_gain, *, batch, substeps, duration, eta_w, eta_a, eta_gain, kappa, p, q=1.0, floor=5e-4, cap=0.15):
+def disynaptic(
+    u, w, a, log_gain, *, batch, substeps, duration, eta_w, eta_a, eta_gain, kappa, p, q=1.0, floor=5e-4, cap=0.15
+):
     """Seung (2018): settle, then step W (E x S), A (I x E) and log Lambda on the batch mean, ``substeps`` times."""
     w, a, log_gain = w.copy(), a.copy(), log_gain.copy()
     for start in range(0, len(u), batch):
@@ -33,7 +35,9 @@ def all_to_all(u, w, lateral, log_gain, *, batch, duration, eta_w, eta_l, eta_ga
         c = x.T @ x / len(rows)
         w = np.maximum(w + duration * eta_w * (x.T @ rows / len(rows) - w - kappa * w.sum(1, keepdims=True)), 0)
         lateral = np.maximum(lateral + duration * eta_l * (c - p**2), 0) * (1 - np.eye(len(w)))
-        log_gain = np.clip(log_gain + duration * eta_gain * (np.diag(c) - 1), np.maximum(before - cap, np.log(floor)), before + cap)
+        log_gain = np.clip(
+            log_gain + duration * eta_gain * (np.diag(c) - 1), np.maximum(before - cap, np.log(floor)), before + cap
+        )
     return w, lateral, log_gain
 
 

@@ -33,8 +33,12 @@ def random_disynaptic(
     """Draw n_E of 2 to 200, n_I of 1 to 50, A ~ U(0, 1), Lambda log-uniform in 5e-4 to 1, stimuli sparse or dense."""
     n_e, drawn = int(generator.integers(2, 201)), int(generator.integers(1, 51))
     n_i = drawn if n_i is None else n_i
-    weights = generator.random((n_e, n_sensory)) * generator.lognormal(0.0, generator.uniform(0.0, 2.0), (n_e, n_sensory))
-    stimuli = generator.random((n_rows, n_sensory)) * (generator.random((n_rows, n_sensory)) < generator.uniform(0.1, 1.0))
+    weights = generator.random((n_e, n_sensory)) * generator.lognormal(
+        0.0, generator.uniform(0.0, 2.0), (n_e, n_sensory)
+    )
+    stimuli = generator.random((n_rows, n_sensory)) * (
+        generator.random((n_rows, n_sensory)) < generator.uniform(0.1, 1.0)
+    )
     gain = np.exp(generator.uniform(np.log(5e-4), 0.0, n_e))
     return Disynaptic(weights, generator.random((n_i, n_e)), gain, stimuli)
 
