@@ -14,7 +14,7 @@ from neurocircuits.models import seung2018
 
 DT, TAU, STEPS = 1e-3, 5e-3, 20
 P, Q, KAPPA, ETA_W, ETA_A, ETA_GAIN = 0.3, 1.0, 0.003, 0.02, 0.05, 0.5
-FLOOR, CAP = np.log(0.02), 0.15  # of the logarithm of the gain
+FLOOR, CAP = 0.5, 0.15  # of the gain, and of a change of its logarithm
 PER_BATCH = 5  # presentations between two turns of the reference
 
 
@@ -51,7 +51,7 @@ class ByHand:
     def learn(self, u: np.ndarray, onset: np.ndarray, seconds: float) -> None:
         """Make a learning step."""
         x, y, gain = self.x, self.y, self.log_gain + seconds * ETA_GAIN * (self.x**2 / Q**2 - 1.0)
-        self.log_gain = np.maximum(np.minimum(np.maximum(gain, onset - CAP), onset + CAP), FLOOR)
+        self.log_gain = np.maximum(np.minimum(np.maximum(gain, onset - CAP), onset + CAP), np.log(FLOOR))
         rate = seconds * ETA_W
         incoming = self.weights.sum(axis=1)
         np.multiply((rate * x)[:, None], u, out=self.outer)
@@ -86,7 +86,7 @@ def measured(learning_steps: int, warming: int, n_batches: int) -> Result:
     stimulus = nc.Patterns(values, duration=STEPS * DT).shuffled()
     protocol = nc.Protocol([nc.Phase("learn", {"S": stimulus}, epochs=1000)])
     engine = nc.Brian2(dt=DT, learning_step=learning_steps * DT, tolerance=None, target="numpy")
-    circuit = seung2018.mnist(gain_floor=0.02)
+    circuit = seung2018.mnist(gain_floor=FLOOR)
     nc.run(circuit, protocol, engine, progress=False, watch=watch, watch_every=PER_BATCH)
     unit = 1e-6 * PER_BATCH * STEPS
     name = f"784-64-16, dt 1 ms, learning every {learning_steps} ms, one step"

@@ -8,7 +8,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,11 +63,9 @@ class Result:
         return asdict(self) | {"holds": self.holds}
 
     def __str__(self) -> str:
-        verdict = (
-            ""
-            if self.limit is None
-            else f"   {self.limited} limit {self.limit:g}: {'holds' if self.holds else 'MISSED'}"
-        )
+        verdict = ""
+        if self.limit is not None:
+            verdict = f"   {self.limited} limit {self.limit:g}: {'holds' if self.holds else 'MISSED'}"
         return (
             f"  {self.name}: {self.value:.4g} {self.unit}, {self.against}: {self.reference:.4g} {self.unit}\n"
             f"    ratio {self.ratio:.3g} ({self.low:.3g}-{self.high:.3g}){verdict}"
@@ -166,7 +165,11 @@ def child(*arguments: str) -> float:
     return float(done.stdout)
 
 
-def one_thread() -> threadpool_limits:
-    """Return a context with one BLAS thread, also where NumPy was imported before this package."""
-    gc.collect()
-    return threadpool_limits(1)
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Time with one BLAS thread, also where NumPy was imported before this package."""
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        gc.unfreeze()

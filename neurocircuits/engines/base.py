@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,12 @@ from neurocircuits.errors import StorageError, UnsupportedError, ValidationError
 from neurocircuits.randomness import Streams
 
 State = dict[str, Any]
+
+_GROUP = "neurocircuits.engines"
+_OWN = {
+    "steady-state": "neurocircuits.engines.steady_state:SteadyState",
+    "brian2": "neurocircuits.engines.brian2_engine:Brian2",
+}
 
 
 @dataclass
@@ -273,7 +279,8 @@ class Engine(ABC):
 
 def engines() -> dict[str, Any]:
     """Return the engine classes that are installed, by name (entry points ``neurocircuits.engines``)."""
-    return {point.name: point.load() for point in entry_points(group="neurocircuits.engines")}
+    own = (EntryPoint(name, where, _GROUP) for name, where in _OWN.items())  # a checkout has no entry points of its own
+    return {point.name: point.load() for point in (*own, *entry_points(group=_GROUP))}
 
 
 def check_supported(engine: Engine, plan: Plan, protocol: Protocol) -> None:

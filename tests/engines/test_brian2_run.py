@@ -39,7 +39,7 @@ def slow_circuit() -> nc.Circuit:
 
 def equal(a, b) -> list[str]:
     """Return the variables of two trees that are not equal to the bit; all variables and coordinates are looked at."""
-    assert a.groups == b.groups
+    assert set(a.groups) == set(b.groups)
     different = []
     for group in a.groups:
         one, two = a[group].ds.variables, b[group].ds.variables
@@ -64,7 +64,7 @@ def test_a_protocol_is_one_network_that_runs_once_for_each_phase(monkeypatch):
     run, init = Network.run, Network.__init__
     monkeypatch.setattr(Network, "run", lambda self, *a, **k: (runs.append(self), run(self, *a, **k))[1])
     monkeypatch.setattr(Network, "__init__", lambda self, *a, **k: (networks.append(self), init(self, *a, **k))[1])
-    phases = [many(300), nc.Phase("again", {"S": nc.Patterns(stimuli(20), duration=0.03)}, epochs=3)]
+    phases = [many(100), nc.Phase("again", {"S": nc.Patterns(stimuli(20), duration=0.03)}, epochs=3)]
     phases.append(
         nc.Phase("probe", {"S": nc.Patterns(stimuli(20), duration=0.02)}, plasticity=False, record=nc.Record("r"))
     )
@@ -107,11 +107,11 @@ def test_memory_does_not_grow_with_presentations():
 
     tracemalloc.start()
     try:
-        nc.run(slow_circuit(), nc.Protocol([many(1500)]), engine(), watch=watch, watch_every=250, progress=False)
+        nc.run(slow_circuit(), nc.Protocol([many(600)]), engine(), watch=watch, watch_every=100, progress=False)
     finally:
         tracemalloc.stop()
     assert len(sizes) == 6
-    assert sizes[-1] - sizes[1] < 50_000  # one presentation holds 36 numbers, 1000 of them 288 kB
+    assert sizes[-1] - sizes[1] < 20_000  # a presentation is 36 numbers, 400 of them are 115 kB
 
 
 # -- live -----------------------------------------------------------------------------------------------------------------
@@ -173,17 +173,14 @@ def test_a_watcher_ends_a_run_early():
 # -- checkpoints ---------------------------------------------------------------------------------------------------------
 
 LONG_RUN = """
-import json, sys
-import numpy as np
+import sys
 import neurocircuits as nc
 from tests.engines.test_brian2_run import resumable
 what, folder, out = sys.argv[1:]
 if what == "run":
-    tree = nc.run(*resumable(), seed=11, progress=False, checkpoint=folder, checkpoint_every=0.3)
-elif what == "resume":
-    tree = nc.resume(folder, progress=False)
+    tree = nc.run(*resumable(), seed=11, progress=False, checkpoint=folder, checkpoint_every=0.15)
 else:
-    tree = nc.run(*resumable(), seed=11, progress=False)
+    tree = nc.resume(folder, progress=False)
 nc.save(tree, out)
 """
 
@@ -193,11 +190,11 @@ def resumable() -> tuple:
     record = nc.Record("r", "drive", every=3, weights_every=250)
     second = nc.Patterns(stimuli(40), duration=np.tile([0.02, 0.03], 20)).shuffled()
     phases = [
-        many(1200, record, plasticity={"S_to_E": nc.Linear(1.0, 0.1)}),
+        many(800, record, plasticity={"S_to_E": nc.Linear(1.0, 0.1)}),
         nc.Phase(
             "changed",
             {"S": second},
-            epochs=40,
+            epochs=15,
             parameters={"E.tau": "4 ms", "E_to_I.eta": "0.02 Hz"},
             interventions=[nc.Scale("S_to_E", 0.7, post=[1, 2]), nc.Clamp("I", 0.1, units=[0])],
             record=record,
@@ -228,19 +225,18 @@ def test_a_run_that_was_killed_resumes_to_the_bit_in_another_process(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     cursor = json.loads((folder / "latest.json").read_text())["cursor"]
-    assert 0 < cursor["position"] + 1200 * cursor["phase"] < 2800
-    for what in ("resume", "unbroken"):
-        done = call(what, folder, tmp_path / f"{what}.zarr")
-        assert done.wait() == 0, done.stderr.read()
-    a, b = (nc.load(tmp_path / f"{what}.zarr") for what in ("unbroken", "resume"))
-    assert len(a["/populations/E"].ds["r"]) == 400 + 534
-    assert equal(a, b) == []
+    assert 0 < cursor["position"] + 800 * cursor["phase"] < 1400
+    resumed = call("resume", folder, tmp_path / "resumed.zarr")
+    unbroken = nc.run(*resumable(), seed=11, progress=False)
+    assert resumed.wait() == 0, resumed.stderr.read()
+    assert len(unbroken["/populations/E"].ds["r"]) == 267 + 200
+    assert equal(unbroken, nc.load(tmp_path / "resumed.zarr")) == []
 
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_an_interrupted_run_resumes_to_the_bit(tmp_path, batch):
     """The same within a process, also for copies, which share slow variables."""
-    circuit, protocol = slow_circuit(), nc.Protocol([many(400, nc.Record("r", "gain", every=3))])
+    circuit, protocol = slow_circuit(), nc.Protocol([many(800, nc.Record("r", "gain", every=3))])
     unbroken = nc.run(circuit, protocol, engine(batch=batch), seed=4)
 
     def interrupt(simulation, number: int) -> None:
@@ -254,9 +250,9 @@ def test_an_interrupted_run_resumes_to_the_bit(tmp_path, batch):
             engine(batch=batch),
             4,
             checkpoint=folder,
-            checkpoint_every=0.02,
+            checkpoint_every=0.2,
             watch=interrupt,
-            watch_every=300,
+            watch_every=700,
         )
     assert json.loads((folder / "latest.json").read_text())["cursor"]["position"] > 0
     assert equal(unbroken, nc.resume(folder)) == []
@@ -289,12 +285,19 @@ def test_divergence_keeps_what_was_recorded(what, tmp_path):
     U = stimuli(60)
     fine = nc.Phase("fine", {"S": nc.Patterns(U[:10], duration=0.04)}, plasticity=False, record=nc.Record("r"))
     wild = {"E.tau": "0.1 ms"} if what == "rates" else {"S_to_E.eta": "-1e5 Hz", "S_to_E.gamma": 3.0}
-    phase = nc.Phase("wild", {"S": nc.Patterns(U, duration=0.4)}, parameters=wild, record=nc.Record("r"))
+    phase = nc.Phase(
+        "wild",
+        {"S": nc.Patterns(U, duration=0.4)},
+        parameters=wild,
+        plasticity=what == "weights",
+        record=nc.Record("r"),
+    )
     before = brian2_state()
     with pytest.raises(nc.DivergenceError) as caught, np.errstate(all="ignore"):
         nc.run(disynaptic(), nc.Protocol([fine, phase]), engine(learning_step=40 * DT), store=tmp_path / "kept.zarr")
     text = str(caught.value)
-    assert ("'E'" if what == "rates" else "'S_to_E'") in text and "phase 'wild'" in text and "kept.zarr" in text
+    assert ("Population('E'): 'r' is not finite" if what == "rates" else "the change of the weight at post") in text
+    assert "phase 'wild'" in text and "kept.zarr" in text
     for tree in (caught.value.tree, nc.load(tmp_path / "kept.zarr")):
         assert 10 <= len(tree["/populations/E"].ds["r"]) < 70 and tree.attrs["complete"] == 0
         assert np.isfinite(tree["/populations/E"].ds["r"].values[:10]).all()
@@ -323,16 +326,17 @@ def test_brian2_is_left_as_it_was_after_runs_and_errors():
         b2.defaultclock.dt = 0.1 * b2.ms
 
 
-def test_a_script_that_uses_brian2_itself_goes_on_undisturbed():
+def test_a_script_that_uses_brian2_itself_goes_on_undisturbed(monkeypatch):
     import brian2 as b2
 
+    monkeypatch.setitem(b2.prefs, "codegen.target", "numpy")
     group = b2.NeuronGroup(3, "dv/dt = (1 - v)/(10*ms) : 1", method="exact")
     network = b2.Network(group)
     network.run(5 * b2.ms)
     nc.run(slow_circuit(), nc.Protocol([many(5)]), engine())
     network.run(5 * b2.ms)
     np.testing.assert_allclose(group.v[:], 1 - np.exp(-1), rtol=1e-12)
-    assert float(b2.defaultclock.t) == 0.0 or float(network.t) == pytest.approx(0.01)
+    assert float(network.t) == pytest.approx(0.01)
 
 
 def test_a_script_that_builds_a_standalone_program_keeps_it():
