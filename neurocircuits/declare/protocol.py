@@ -175,6 +175,8 @@ class Phase:
                         f"schedule (Linear, Steps, Inverse)."
                     )
             set_(self, "plasticity", FrozenMap(self.plasticity))
+        elif isinstance(self.plasticity, np.bool_):
+            set_(self, "plasticity", bool(self.plasticity))
         elif not isinstance(self.plasticity, bool):
             raise ValidationError(f"{owner}.plasticity: {self.plasticity!r} is neither bool nor mapping.")
         overrides = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}

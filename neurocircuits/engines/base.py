@@ -247,9 +247,11 @@ def _joined(seen: list[Readings], batch: Mapping[str, Presentations]) -> Reading
     if len(seen) == 1:
         return seen[0]
     return Readings(
-        dict(batch),
-        lambda name, variable: np.concatenate([r.read(name, variable) for r in seen]),
-        *(np.concatenate([getattr(r, what) for r in seen]) for what in ("residual", "iterations", "distance")),
+        presentations=dict(batch),
+        read=lambda name, variable: np.concatenate([r.read(name, variable) for r in seen]),
+        residual=np.concatenate([r.residual for r in seen]),
+        iterations=np.concatenate([r.iterations for r in seen]),
+        distance=np.concatenate([r.distance for r in seen]),
     )
 
 

@@ -62,7 +62,7 @@ class Program:
             "patterns": timing.values(self.schedule.patterns[name], 1.0, f"patterns_{name}"),
             "which": timing.values(self.schedule.which[name], timing.slot_dt, f"which_{name}"),
         }
-        lines = ["r : 1", *self._clamp_lines(name)]
+        lines = ["r : 1", *self._clamp_lines(name), *self._sum_lines(name)]
         group = self.b2.NeuronGroup(
             population.n_units, "\n".join(lines), clock=timing.clock, namespace=namespace, name=f"group_{name}"
         )

@@ -190,7 +190,7 @@ class Settler:
             self.feed(loop.populations, n_rows)
             image = np.empty_like(x)
             for name, state, place in layout:
-                image[:, place] = self.plan.populations[name].fixed_points[state](self.values[name])
+                image[:, place] = self.plan.populations[name].fixed_points[state](self.values[name].unclamped())
             return image
 
         solution = anderson(step, self._gather(layout, n_rows, warm), tolerance)
@@ -204,7 +204,7 @@ class Settler:
         self.feed(loop.populations, len(x))
         slopes = np.empty_like(x)
         for name, state, place in layout:
-            slopes[:, place] = self.plan.populations[name].states[state](self.values[name])
+            slopes[:, place] = self.plan.populations[name].states[state](self.values[name].unclamped())
         return slopes
 
     def _relax(self, loop: Loop, n_rows: int, tolerance: float, warm: bool) -> Solution:

@@ -159,6 +159,10 @@ class PopulationValues(Mapping[str, Any]):
             value = np.where(mask, held, dense(value))
         return value
 
+    def unclamped(self) -> PopulationValues:
+        """Return the values that a population's own equations use: a clamp holds what is sent, not the state."""
+        return self if self.clamp is None else PopulationValues(self.plan, self.parameters, self.data)
+
     def __iter__(self) -> Iterator[str]:
         return iter((*self.data, *self.parameters, *self.plan.subexpressions))
 

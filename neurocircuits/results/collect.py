@@ -220,7 +220,7 @@ class Collector:
         """Write what is in memory as a part of its own."""
         if self.folder is None or not self._rows:
             return
-        arrays = {key.replace("/", "|"): np.concatenate(rows) for key, rows in self._rows.items()}
+        arrays: dict[str, Any] = {key.replace("/", "|"): np.concatenate(rows) for key, rows in self._rows.items()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with open(self._part(self.n_parts), "wb") as file:

@@ -231,7 +231,6 @@ def test_everything_that_a_standalone_program_cannot_do_is_listed_at_once():
         "'watch' records within presentations",
         "'derived' records drive, excitation while weights change",
         "use device='runtime'",
-        "engines that can: none",  # the ranked gate and normalisation run at runtime, but no engine with defaults holds windows without steps
     ):
         assert words in text, words
 
