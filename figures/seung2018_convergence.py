@@ -97,7 +97,7 @@ def draw(trees: list[xr.DataTree]) -> Any:
     """Draw the courses of the value of the game, the error of the powers and the silent cells, all seeds."""
     data = trees[0]["/measures"].ds
     time = data["presentations"].values / 1000
-    figure, axes = panels(1, 3, size=(9.6, 2.7))
+    figure, axes = panels(1, 3, size=(10.4, 2.7))
     colours = {ratio: f"C{k}" for k, ratio in enumerate(RATIOS)}
     for tree in trees:
         course = tree["/measures"].ds
@@ -113,7 +113,7 @@ def draw(trees: list[xr.DataTree]) -> Any:
     axes[0].set(ylabel="value of the game")
     axes[1].set(yscale="log", ylabel=r"rms error of powers $\langle x^2\rangle/q^2$")
     axes[2].set(ylim=(-3, 103), ylabel="silent E cells (%)")
-    axes[0].legend(loc="lower right")
+    axes[2].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     for ax in axes:
         ax.set(xlabel="presentations (thousands)", xlim=(0, None))
     axes[0].set_title(f"value ({trees[0].attrs['data']}, {len(trees)} seed{'s' * (len(trees) > 1)})")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import logging
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,9 +203,11 @@ def seconds(value: Any, owner: str) -> float:
 
 
 def import_brian2() -> Any:
-    """Import Brian 2 without its global exception hook, and return it."""
+    """Import Brian 2 without its global exception hook and without sending warnings to its log, and return it."""
     if "brian2" not in sys.modules:
-        hook = sys.excepthook
+        hook, show = sys.excepthook, warnings.showwarning
         importlib.import_module("brian2")
         sys.excepthook = hook
+        if warnings.showwarning is not show:
+            logging.captureWarnings(False)
     return sys.modules["brian2"]

@@ -47,6 +47,7 @@ def figure(*claims: Claim) -> Figure:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NEUROCIRCUITS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(reproduce, "_package_source", lambda: "as it is")  # someone may be editing meanwhile
     CALLS.clear()
     return tmp_path / "cache" / "figures"
 
@@ -266,6 +267,13 @@ def test_only_what_computes_counts_as_source(tmp_path: Path, monkeypatch: pytest
     assert len({first, source(n=2), source(offset=1)}) == 3
     (tmp_path / "_helper.py").write_text("X = 1\n")
     assert source() != first
+
+
+def test_every_module_that_can_change_a_number_counts() -> None:
+    # Rejects: numbers of an older engine, model or rule that are shown as those of this one.
+    names = {path.relative_to(reproduce._PACKAGE).as_posix() for path in reproduce._modules(reproduce._PACKAGE)}
+    assert {"engines/steady_state.py", "models/seung2018.py", "protocols/features.py", "declare/rules.py"} <= names
+    assert not {name for name in names if name.startswith(("cli/", "plotting/", "figures/")) or name == "reproduce.py"}
 
 
 @pytest.mark.parametrize("damage", ["truncate", "garbage", "empty", "foreign"])

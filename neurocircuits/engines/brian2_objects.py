@@ -13,6 +13,7 @@ import numpy as np
 
 from neurocircuits.compile.equations import brian_functions
 from neurocircuits.compile.plan import PopulationPlan
+from neurocircuits.engines.brian2_headers import precompiled_headers
 from neurocircuits.errors import UnsupportedError, ValidationError
 from neurocircuits.units import Dimension, import_brian2, unit_text
 
@@ -72,6 +73,7 @@ def owned(target: str, dtype: str = "float64", device: str = "runtime", director
             devices.get_device().reinit()
             devices.get_device().activate(directory=directory, build_on_run=False)
             b2.prefs["devices.cpp_standalone.extra_make_args_unix"] = ["-j2"]
+            devices.get_device().extra_compile_args = precompiled_headers()
         elif before is not devices.runtime_device:
             devices.set_device("runtime")
         b2.prefs["codegen.target"] = target

@@ -147,8 +147,7 @@ class Pathways:
         setattr(synapses, f"scaled_{n}", (chosen.ravel() if mask is None else chosen[mask.T]).astype(float))
         factors = np.where(timing.boundaries == timing.schedule.phase_starts[number], scale.factor, 1.0)
         synapses.namespace[f"factor_{n}"] = timing.at_boundaries(factors, f"factor_{n}_{name}")
-        code = f"w = w*(1 + scaled_{n}*(factor_{n}(t) - 1))"
-        timing.regularly(synapses, code, timing.phase_steps, -5, f"scale_{n}_{name}")
+        timing.changes(synapses, f"w = w*(1 + scaled_{n}*(factor_{n}(t) - 1))")
 
 
 def weight_dimension(plan: Plan, pathway: PathwayPlan) -> Dimension:

@@ -53,6 +53,7 @@ class Program:
             self._clamp(name)
         self.pathways = Pathways(self.timing, store, self.groups)
         self.synapses = {name: self.pathways.build(p) for name, p in plan.pathways.items() if p.owns}
+        self.timing.finish()
 
     # -- groups --------------------------------------------------------------------------------------------------------
 
@@ -93,7 +94,7 @@ class Program:
             group.namespace[f"{parameter}_timed"] = timed
             unit = unit_text(population.dimensions[parameter])
             code = f"{parameter} = {parameter}_timed(t)" + ("" if unit == "1" else f"*{unit}")
-            timing.regularly(group, code, timing.phase_steps, -5, f"set_{name}_{parameter}")
+            timing.changes(group, code, shared=True)
         if population.slow:
             self._slow(population, group)
         return group
@@ -146,7 +147,7 @@ class Program:
         namespace["held_timed"] = timing.values(held, 1.0, f"held_{name}")
         namespace["phase_timed"] = timing.phase_values(list(range(timing.n_phases)), f"phase_{name}")
         code = "clamped = clamped_timed(phase_timed(t)*second, i)\nheld = held_timed(phase_timed(t)*second, i)"
-        timing.regularly(self.groups[name], code, timing.phase_steps, -5, f"clamp_{name}")
+        timing.changes(self.groups[name], code)
 
     # -- running -------------------------------------------------------------------------------------------------------
 

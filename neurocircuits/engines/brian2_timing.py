@@ -1,8 +1,8 @@
 """What the parts of a standalone program share: values that change with time, repeated operations, learning steps.
 
 Order within a time step, at its start: learning of the step that just ended (order -20, sums for it before), the record
-(-15), copies of what a phase leaves behind (-10), what a phase changes (-5), the stimulus (0); then sums, then state
-updates.
+(-15), copies of what a phase leaves behind and what the next one changes (-10), the stimulus (0); then sums, then state
+updates. Each operation is a file to compile, so what happens to one object at phase boundaries is one operation.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Timing:
         self.clamped = {i.population for phase in protocol.phases for i in phase.interventions if isinstance(i, Clamp)}
         self.boundaries = np.arange(0, schedule.n_slots, schedule.phase_slots)
         self._chosen = _choice(b2)
+        self._at_boundaries: dict[str, tuple[Any, list[tuple[int, str]]]] = {}
         self._operations: list[Any] = []  # a network finds them through their owners, which hold them weakly
 
     def time_of(self, steps: int) -> float:
@@ -141,13 +142,34 @@ class Timing:
 
     def copies(self, owner: Any, variable: str, name: str) -> None:
         """Keep what a variable is when each phase but the last ends."""
-        lines = []
+        owner.namespace["chosen"] = self._chosen
         for k, start in enumerate(self.schedule.phase_starts[1:]):
             owner.namespace[f"end_{k}"] = self.at_boundaries(self.boundaries == start, f"end_{k}_{name}")
-            lines.append(f"{variable}_at_{k} = chosen(end_{k}(t), {variable}, {variable}_at_{k})")
-        if lines:
-            owner.namespace["chosen"] = self._chosen
-            self.regularly(owner, "\n".join(lines), self.phase_steps, -10, f"keep_{name}")
+            line = f"{variable}_at_{k} = chosen(end_{k}(t), {variable}, {variable}_at_{k})"
+            self._at_boundary(owner, 1, line)
+
+    def changes(self, owner: Any, code: str, shared: bool = False) -> None:
+        """Change something at the phase boundaries, after the phase that ends there was copied.
+
+        Parameters
+        ----------
+        owner : Group
+            Brian 2 object.
+        code : str
+            Statements.
+        shared : bool
+            Whether they set parameters that all units share, which Brian 2 wants first; copies do not depend on them.
+        """
+        self._at_boundary(owner, 0 if shared else 2, code)
+
+    def _at_boundary(self, owner: Any, place: int, code: str) -> None:
+        self._at_boundaries.setdefault(owner.name, (owner, []))[1].append((place, code))
+
+    def finish(self) -> None:
+        """Make one operation of what happens to each object at phase boundaries."""
+        for name, (owner, codes) in self._at_boundaries.items():
+            code = "\n".join(code for _, code in sorted(codes, key=lambda item: item[0]))
+            self.regularly(owner, code, self.phase_steps, -10, f"boundaries_of_{name}")
 
 
 def with_unit(value: float, unit: str) -> str:

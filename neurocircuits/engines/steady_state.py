@@ -38,7 +38,8 @@ class SteadyState(Engine):
     solver : {"auto", "active-set", "iteration", "relaxation"}
         ``auto`` chooses by what the plan is.
     max_iterations : int
-        Accelerated gradient steps before rows go to the active-set method.
+        Accelerated gradient steps before rows go to the active-set method, which loops that a few linear units mediate
+        do not need.
     dtype : {"float64", "float32"}
         Precision of weights.
 

@@ -170,7 +170,9 @@ def test_units_conductances_and_subexpressions_in_a_standalone_program():
 def test_a_program_that_diverges_ends_with_its_complete_record():
     """Rejects: NaN in a result without a word, or an error without what was recorded."""
     U = stimuli(4)
-    circuit = disynaptic()
+    cells = nc.Population("E", 12, equations="dr/dt = (rectify(drive) - r)/tau : 1", parameters={"tau": "5 ms"})
+    synapses = nc.Synapses("S", "E", weights=nc.Uniform(0, 1), rule=nc.Oja(eta="1 Hz"))
+    circuit = nc.Circuit("feedforward", [nc.Population("S", 36), cells], [synapses])
     phases = [
         nc.Phase("fine", {"S": nc.Patterns(U, duration=40 * DT)}, plasticity=False, record=nc.Record("r")),
         nc.Phase(
@@ -187,9 +189,8 @@ def test_a_program_that_diverges_ends_with_its_complete_record():
     ):
         nc.run(circuit, nc.Protocol(phases), standalone, seed=5)
     E = caught.value.tree["/populations/E"].ds
-    for name in ("S_to_E", "E_to_I"):
-        w = caught.value.tree[f"/synapses/{name}"].ds["w"].values
-        np.testing.assert_array_equal(w[1:], np.broadcast_to(w[0], w[1:].shape))
+    w = caught.value.tree["/synapses/S_to_E"].ds["w"].values  # plasticity is off, so what is added is 0 times NaN
+    np.testing.assert_array_equal(w[1:], np.broadcast_to(w[0], w[1:].shape))
     assert len(E["r"]) == 8 and np.isfinite(E["r"].values[:4]).all() and not np.isfinite(E["r"].values[-1]).all()
     assert caught.value.tree.attrs["complete"] == 0
 
@@ -231,6 +232,7 @@ def test_everything_that_a_standalone_program_cannot_do_is_listed_at_once():
         "'watch' records within presentations",
         "'derived' records drive, excitation while weights change",
         "use device='runtime'",
+        "engines that can: 'steady-state'",
     ):
         assert words in text, words
 
