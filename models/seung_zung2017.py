@@ -107,5 +107,5 @@ def circuit(
 
 def mnist(**settings: Any) -> Circuit:
     """Return the circuit for MNIST: 64 feature cells, p/q 0.3, kappa/gamma 0.003; ``settings`` override."""
-    defaults = {"initial_excitatory": 0.2, "initial_lateral": 0.02, "eta_lateral": "0.005 Hz"}
+    defaults = {"initial_excitatory": 0.2, "initial_lateral": 0.02, "eta_lateral": "0.02 Hz"}
     return circuit(**{"n_sensory": 784, **defaults, **settings})

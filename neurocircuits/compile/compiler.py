@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Mapping
+from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 import sympy
@@ -62,7 +63,21 @@ def compile_circuit(circuit: Circuit) -> Plan:
     parsed = {p.name: parse_equations(p, functions) for p in circuit.populations}
     populations = {p.name: _population(p, parsed[p.name], functions) for p in circuit.populations}
     pathways = {str(s.name): _pathway(s, circuit, parsed, functions) for s in circuit.synapses}
-    return Plan(circuit, populations, pathways, _loops(circuit, populations, pathways))
+    return Plan(circuit, populations, pathways, _loops(circuit, populations, pathways), _feeding(populations, pathways))
+
+
+def _feeding(populations: Mapping[str, PopulationPlan], pathways: Mapping[str, PathwayPlan]) -> tuple[str, ...]:
+    at_once = {name for name, p in populations.items() if not p.is_source and not p.states}
+    before = {name: {p.pre for p in pathways.values() if p.post == name and p.pre in at_once} for name in at_once}
+    try:
+        first = tuple(TopologicalSorter(before).static_order())
+    except CycleError as error:
+        around = " to ".join(reversed(error.args[1]))
+        raise ValidationError(
+            f"Circuit: populations {around} have no state, so what they send would have to be known before it is "
+            "computed. Give one of them a time constant, for example 'dr/dt = (drive - r)/tau : 1'."
+        ) from None
+    return (*first, *(name for name, p in populations.items() if not p.is_source and name not in at_once))
 
 
 def _population(population: Population, parsed: ParsedEquations, functions: Mapping[str, Function]) -> PopulationPlan:
@@ -77,7 +92,7 @@ def _population(population: Population, parsed: ParsedEquations, functions: Mapp
         )
     roots = {} if population.is_spiking and not given else fixed_points(states)
     solved = {name: Expression.of(root) for name, root in roots.items()}
-    solved.update({name: Expression.of(parsed.expanded(tree)) for name, tree in given.items()})
+    solved.update({name: Expression.of(parsed.expanded(tree)) for name, tree in given.items() if name in states})
     complete = set(solved) == set(states)
     explicit = complete and not any(expression.names & set(states) for expression in solved.values())
     return PopulationPlan(
@@ -102,15 +117,12 @@ def _response(
 ) -> ThresholdLinear | None:
     if "r" not in parsed.states and "r" not in parsed.subexpressions:
         return None
-    fed = {name for name in parsed.inputs if name != "drive"}
     try:
         values = {**roots, **{name: to_sympy(parsed.expanded(tree)) for name, tree in given.items()}}
         sent = values["r"] if "r" in values else to_sympy(parsed.expanded(parsed.subexpressions["r"]))
     except ValidationError:
         return None
     sent = sent.subs({symbol(name): value for name, value in values.items()})
-    if {s.name for s in sent.free_symbols} & fed:
-        return None
     return threshold_linear(sent)
 
 
@@ -227,11 +239,10 @@ def _rule(
     for name, text in rule.terms.items():
         tree = read(text, f"term {name!r}", {*sides, *constants} - {"w"}, LAYER)
         used = {sides[n] for n in free_names(tree) if n in sides}
-        if len(used) != 1 or not any(
-            isinstance(n, ast.Call) and getattr(n.func, "id", "") in LAYER for n in ast.walk(tree)
-        ):
+        if len(used) != 1:
             raise ValidationError(
-                f"{owner}, term {name!r}: {text!r} must use one of {listed(LAYER)} on variables of one side."
+                f"{owner}, term {name!r}: {text!r} must use variables of one side, as they are or through one of "
+                f"{listed(LAYER)}."
             )
         side = used.pop()
         layer[name] = (side, Expression.of(tree))
@@ -321,7 +332,11 @@ def _loop(
     chains = any(p.pre in linear and p.post in linear for p in inner)
     if not plain or chains or not rectified or not all(responses.values()) or any(p.input != "drive" for p in inner):
         return Loop(tuple(group), recurrent, (), ())
-    if not all(responses[name].rectified for name in rectified):  # type: ignore[union-attr]
+    fed_within = any(
+        responses[name].stiffness.names & set(populations[name].inputs)  # type: ignore[union-attr]
+        for name in group
+    )
+    if fed_within or not all(responses[name].rectified for name in rectified):  # type: ignore[union-attr]
         return Loop(tuple(group), recurrent, (), ())
     return Loop(tuple(group), recurrent, tuple(rectified), tuple(linear))
 

@@ -89,8 +89,11 @@ def parse_equations(population: Population, functions: Mapping[str, Function]) -
         raise ValidationError(f"{owner}: {error}{example}") from None
     for equation in equations.values():
         _sort(equation, parsed, population, functions, owner)
-    if not parsed.states and not parsed.slow:
-        raise ValidationError(f"{owner}: no differential equation. Write for example 'dr/dt = (drive - r)/tau : 1'.")
+    if not parsed.states and not parsed.slow and "r" not in parsed.subexpressions:
+        raise ValidationError(
+            f"{owner}: neither a differential equation nor a rate. Write for example 'dr/dt = (drive - r)/tau : 1', or "
+            "'r = drive : 1' for units without a time constant."
+        )
     if "drive" not in parsed.inputs:
         parsed.inputs["drive"] = 0
         parsed.dimensions["drive"] = DIMENSIONLESS
@@ -164,7 +167,7 @@ def _check_mappings(parsed: ParsedEquations, population: Population) -> None:
         "initial": {**parsed.states, **parsed.slow},
         "bounds": parsed.slow,
         "steps": parsed.slow,
-        "steady_state": parsed.states,
+        "steady_state": {**parsed.states, **{name: None for name in parsed.subexpressions if name == "r"}},
     }
     for attribute, names in allowed.items():
         for name in getattr(population, attribute):

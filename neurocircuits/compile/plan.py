@@ -251,12 +251,16 @@ class Plan:
         By name.
     loops : tuple of Loop
         Populations grouped by who depends on whom, sources left out.
+    feeding : tuple of str
+        Populations with equations in the order in which they are fed: those without a state pass on at once what they
+        receive, so they come first.
     """
 
     circuit: Circuit
     populations: dict[str, PopulationPlan]
     pathways: dict[str, PathwayPlan]
     loops: tuple[Loop, ...]
+    feeding: tuple[str, ...]
 
     @property
     def sources(self) -> dict[str, PopulationPlan]:

@@ -198,3 +198,71 @@ def Oja(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
         fixed_point="<r_post*r_pre> = <r_post**2>*w",
         source="Oja (1982), doi:10.1007/BF00275687",
     )
+
+
+def Krotov(  # noqa: N802
+    p: float = 2.0,
+    R: float = 1.0,  # noqa: N803
+    delta: float = 0.4,
+    k: int | None = None,
+    h_star: float | None = None,
+    eta: Any = "1 Hz",
+    step: Step = Euler(),
+) -> Rule:
+    """Return the rule of competing hidden units, ``dw/dt = eta*g*(R**p*r_pre - current_post*w)``.
+
+    The postsynaptic population has an input ``current``, fed with ``sign(w)*abs(w)**(p - 1)*r_pre``. While ``g`` times
+    the current is positive, rows tend to the sphere ``sum_pre |w|**p = R**p``. The gate g is 1 for the winner and
+    ``-delta`` for the runner-up: by rank (``k``), or by the activity ``h`` at rest (``h_star``), where g is 1 from
+    ``h_star`` on, ``-delta`` from 0 to there, and 0 below.
+
+    Parameters
+    ----------
+    p : float
+        Exponent of the norm, at least 2.
+    R : float
+        Radius of the sphere.
+    delta : float
+        Size of the depression.
+    k : int, optional
+        Rank by current, counted from 1, of the one unit that is depressed; at least 2.
+    h_star : float, optional
+        Activity from which a unit is potentiated; the postsynaptic population has a variable ``h``.
+    eta : quantity
+        Learning rate, 1/s; what is called 1/tau_L.
+    step : Step
+        How the mean drift becomes a change; the public notebook uses `LargestChange`.
+
+    Raises
+    ------
+    ValidationError
+        If a value is not allowed, or not exactly one of ``k`` and ``h_star`` is given.
+
+    References
+    ----------
+    Krotov and Hopfield (2019), arXiv:1806.10181, eq. 2 and section 3; fig. 2 for g.
+    """
+    if not p >= 2:
+        raise ValidationError(f"Krotov: p = {p!r}; at least 2 is needed, or the metric |w|**(p - 2) diverges at w = 0.")
+    if not R > 0 or not delta >= 0:
+        raise ValidationError(f"Krotov: R = {R!r} and delta = {delta!r}; R > 0 and delta >= 0 are needed.")
+    if (k is None) == (h_star is None):
+        raise ValidationError("Krotov: give either k, to rank units by current, or h_star, a threshold of activity.")
+    parameters = {"eta": eta, "delta": delta, "scale": float(R) ** p}
+    if k is not None:
+        if isinstance(k, bool) or not k >= 2 or k % 1:
+            raise ValidationError(f"Krotov: k = {k!r}; a whole number of at least 2 is needed (1 is the winner).")
+        gate, parameters["k"] = "ranked(current_post, 1) - delta*ranked(current_post, k)", k
+    else:
+        if not h_star > 0:  # type: ignore[operator]
+            raise ValidationError(f"Krotov: h_star = {h_star!r} is not positive.")
+        gate = "(1 + delta)*int(h_post >= h_star) - delta*int(h_post > 0)"
+        parameters["h_star"] = h_star
+    return Rule(
+        "eta*gate*(scale*r_pre - current_post*w)",
+        parameters=parameters,
+        terms={"gate": gate},
+        step=step,
+        fixed_point="w = R*r_pre/|r_pre|_p where one pattern is shown and g > 0",
+        source="Krotov and Hopfield (2019), arXiv:1806.10181, eq. 2",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from neurocircuits.declare.serialise import declaration
@@ -11,13 +12,28 @@ from neurocircuits.errors import ValidationError
 @declaration
 @dataclass(frozen=True)
 class Linear:
-    """Go linearly from ``start`` to ``stop`` over the presentations of a phase (a schedule)."""
+    """Go linearly from ``start`` to ``stop`` over the presentations of a phase (a schedule).
+
+    Parameters
+    ----------
+    start, stop : float
+        Values at the onset of the phase and at its end.
+    parts : int, optional
+        Hold the value at the onset of each of so many equal parts of the phase, such as its epochs.
+    """
 
     start: float
     stop: float
+    parts: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.parts is not None and (isinstance(self.parts, bool) or not self.parts >= 1 or self.parts % 1):
+            raise ValidationError(f"Linear.parts: {self.parts!r} is not a positive whole number.")
 
     def __call__(self, progress: float) -> float:
         """Return the value at ``progress`` (0 at the onset of the phase, 1 at its end)."""
+        if self.parts is not None:
+            progress = math.floor(progress * self.parts * (1 + 1e-12)) / self.parts
         return self.start + (self.stop - self.start) * progress
 
 

@@ -43,8 +43,8 @@ class DenseProducts:
     def bind(self) -> None:
         """Prepare the products of a phase; clamps may have changed."""
         self._held, self._steps = [], []
-        for name, population in self.plan.driven.items():
-            data = self.values[name].data
+        for name in self.plan.feeding:
+            population, data = self.plan.populations[name], self.values[name].data
             for fed in population.inputs:
                 pathways = [p for p in self.plan.into(name) if p.input == fed]
                 sources = [p for p in pathways if self.plan.populations[p.pre].is_source]

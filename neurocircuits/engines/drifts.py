@@ -34,14 +34,14 @@ class Layer:
             raise ValidationError(f"ranked(x, {k:g}): there is no such rank among {x.shape[1]} units, counted from 1.")
         found = next((entry for entry in self._found if entry[0] is x), None)
         if found is None:
-            found = (x, np.array(x, dtype=float), [])
+            found = (x, np.array(x, np.result_type(x, np.float32)), [])
             self._found.append(found)
         _, rest, order = found
         rows = np.arange(len(rest))
         while len(order) < rank:
             order.append(rest.argmax(axis=1))
             rest[rows, order[-1]] = -np.inf
-        gate = np.zeros(rest.shape)
+        gate = np.zeros_like(rest)
         gate[rows, order[rank - 1]] = 1.0
         return gate
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class Settler:
         self._threshold_linear = ThresholdLinearSolver(1e-6, max_iterations)
         self._problems: dict[tuple[str, ...], ThresholdLinearLoop] = {}
         self._into = {name: plan.into(name) for name in plan.driven}
+        self._turn = {name: k for k, name in enumerate(plan.feeding)}
 
     def settle(self, n_rows: int, tolerance: float, warm: bool = False) -> Solution:
         """Settle all populations on the present source values.
@@ -108,21 +109,26 @@ class Settler:
         delivered : container of str
             Pathways whose delivery is known already.
         """
-        for name in populations:
-            totals: Parts = {}
-            for pathway in self._into[name]:
-                if pathway.name not in delivered:
-                    part = contribution(pathway, self.store, self.values[pathway.pre], n_rows)
-                    self.delivered[pathway.name] = part
-                part, total = self.delivered[pathway.name], totals.get(pathway.input)
-                if total is None:
-                    totals[pathway.input] = np.array(part, float) if pathway.applied_sign > 0 else -part.astype(float)
-                else:
-                    (np.add if pathway.applied_sign > 0 else np.subtract)(total, part, out=total)
-            for fed in self.plan.populations[name].inputs:
-                total = totals.get(fed)
-                n_units = self.plan.populations[name].n_units
-                self.values[name].data[fed] = np.zeros((n_rows, n_units)) if total is None else total
+        for name in sorted(populations, key=self._turn.__getitem__):
+            self._feed(name, tuple(self.plan.populations[name].inputs), n_rows, delivered)
+
+    def _feed(self, name: str, inputs: Collection[str], n_rows: int, delivered: Container[str]) -> None:
+        totals: Parts = {}
+        for pathway in self._into[name]:
+            if pathway.input not in inputs:
+                continue
+            if pathway.name not in delivered:
+                part = contribution(pathway, self.store, self.values[pathway.pre], n_rows)
+                self.delivered[pathway.name] = part
+            part, total = self.delivered[pathway.name], totals.get(pathway.input)
+            if total is None:
+                totals[pathway.input] = np.array(part) if pathway.applied_sign > 0 else -part
+            else:
+                (np.add if pathway.applied_sign > 0 else np.subtract)(total, part, out=total)
+        for fed in inputs:
+            total = totals.get(fed)
+            n_units = self.plan.populations[name].n_units
+            self.values[name].data[fed] = np.zeros((n_rows, n_units), self.store.dtype) if total is None else total
 
     def _states(self, populations: tuple[str, ...], but: str = "") -> None:
         for name in populations:
@@ -139,6 +145,9 @@ class Settler:
         for pathway in problem.outer:
             pre = self.values[pathway.pre]
             self.delivered[pathway.name] = contribution(pathway, self.store, pre, n_rows)
+        for name in problem.places:  # inputs that only count as an offset
+            others = [fed for fed in self.plan.populations[name].inputs if fed != "drive"]
+            self._feed(name, others, n_rows, [pathway.name for pathway in problem.outer])
         self._threshold_linear.tolerance = tolerance
         self._threshold_linear.max_iterations = 0 if self.solver == "active-set" else self.max_iterations
         solution = problem.solve(self._threshold_linear, self.delivered, n_rows, warm)

@@ -115,7 +115,7 @@ class SteadyStateSimulation(Simulation):
         durations = next(iter(parts.values())).durations
         n_rows, scale = len(durations), self.scale(progress)
         for name, part in parts.items():
-            self.values[name].data["r"] = part.values
+            self.values[name].data["r"] = part.values.astype(self.store.dtype, copy=False)
         learning = self.learns()
         if learning and n_rows > 1 and durations.min() != durations.max():
             raise ValidationError(

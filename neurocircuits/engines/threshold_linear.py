@@ -104,7 +104,7 @@ class ThresholdLinearLoop:
         for name, place in self.places.items():
             b[:, place] = self._response(name).offset(self.values[name])
         for p in self.outer:
-            if p.post in self.places:
+            if p.post in self.places and p.input == "drive":
                 part = b[:, self.places[p.post]]
                 (np.add if p.applied_sign > 0 else np.subtract)(part, outer[p.name], out=part)
         for name in self._mediators:

@@ -35,7 +35,7 @@ class WeightStore:
     """
 
     def __init__(self, plan: Plan, streams: Streams, dtype: str = "float64") -> None:
-        self.plan = plan
+        self.plan, self.dtype = plan, np.dtype(dtype)
         self.arrays: dict[str, np.ndarray] = {}
         self.masks: dict[str, np.ndarray] = {}
         self._transmitted: dict[tuple[str, int], np.ndarray] = {}

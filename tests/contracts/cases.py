@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import neurocircuits as nc
-from neurocircuits.models import seung2018, seung_zung2017
+from neurocircuits.models import krotov2019, seung2018, seung_zung2017
 
 N_S, N_E = 16, 6
 TAU = {"tau": "2 ms"}
@@ -140,6 +140,13 @@ def ranked() -> nc.Circuit:
     return feedforward(rule)
 
 
+def competing() -> nc.Circuit:
+    """Return cells that compete through a unit without a time constant, and learn by their activity at rest."""
+    return krotov2019.competition(
+        N_S, N_E, h_star=0.5, delta=0.2, w_inh=0.3, tau="2 ms", initial=nc.Uniform(0, 0.4), eta="0.5 Hz"
+    )
+
+
 def paired() -> nc.Circuit:
     rule = nc.Rule("eta*(r_post*(r_pre - 0.2) - w)", parameters={"eta": "2 Hz"})
     return nc.Circuit(
@@ -166,6 +173,7 @@ CASES = {
     "conductances": Case(conductances, clamped="V", override=("E.scale", "4 mV"), linear=False),
     "implicit": Case(implicit),
     "ranked": Case(ranked, excused={STANDALONE: "LargestChange needs the whole matrix"}),
+    "competing": Case(competing, linear=False, excused={STANDALONE: "population terms (gate) need the whole layer"}),
     "paired": Case(paired, excused={STANDALONE: "'S_to_E' are a pair"}),
     "normalised": Case(normalised, excused={STANDALONE: "'S_to_E' are normalised"}),
 }

@@ -25,6 +25,7 @@ ENGINES = {
 }
 BUILT_BY_DEFAULT = ("texts",)  # a program takes 5 to 10 s to compile; the others are built by the slow tests
 SEED = 7
+NEEDED = {"Krotov": {"k": 2}}  # arguments of rules that are not p = 0.3
 
 
 def protocol(case) -> nc.Protocol:
@@ -166,7 +167,9 @@ def test_every_rule_and_step_of_the_catalogue_is_in_some_circuit():
     """A rule that is added without a circuit here is not tested on any engine."""
     used = {s.rule.drift for case in CASES.values() for s in case.circuit().synapses if s.rule is not None}
     catalogue = {
-        name: function(eta="1 Hz", **({"p": 0.3} if "p" in inspect.signature(function).parameters else {}))
+        name: function(
+            eta="1 Hz", **(NEEDED.get(name) or dict.fromkeys({"p"} & {*inspect.signature(function).parameters}, 0.3))
+        )
         for name, function in vars(rules).items()
         if inspect.isfunction(function) and function.__module__ == rules.__name__ and name[0].isupper()
     }
