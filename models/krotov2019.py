@@ -9,15 +9,15 @@ Notes
 -----
 One declaration is read in three ways. In continuous time the activity follows the preprint's eq. 4, where each hidden
 unit is inhibited by all others, and the weights its eq. 2. With steady states the activity is at rest. With ``k`` there
-is no inhibition: units are ranked by their current, as in the preprint's section 3, and the size of a step is set by its
-largest change, as in the public notebook of the authors.
+is no inhibition: units are ranked by their current, as in the preprint's section 3, and the size of a step is set by
+its largest change, as in the public notebook of the authors.
 
 Eq. 4 spares a unit its own inhibition. Here a unit I without a time constant sums all rates, and each hidden unit gives
 itself back what it put in (``printed``). A disynaptic loop spares nobody; with the weight ``w_inh/(1 - w_inh)`` and
 inputs larger by ``1/(1 - w_inh)`` its rates at rest are the same for ``w_inh`` below 1 (``disynaptic``).
 
-The weights are signed, so these circuits declare ``dale="unconstrained"``; `twin` is the same under Dale's law, with the
-negative weights on a relay of inhibitory cells.
+The weights are signed, so these circuits declare ``dale="unconstrained"``; `twin` is the same under Dale's law, with
+the negative weights on a relay of inhibitory cells.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from neurocircuits.errors import ValidationError
 REFERENCE = "Krotov and Hopfield (2019), doi:10.1073/pnas.1820458116"
 LOOPS = ("printed", "disynaptic")
 
+_STEP = LargestChange(Linear(0.04, 0.0))
 _RANKED = """
     dr/dt = (rectify(current) - r)/tau : 1
     current : 1 (input)
@@ -61,9 +62,9 @@ def circuit(
     p: float = 3.0,
     k: int = 7,
     delta: float = 0.4,
-    R: float = 1.0,  # noqa: N803
+    R: float = 1.0,
     initial: Weights | None = None,
-    step: Step = LargestChange(Linear(0.04, 0.0)),
+    step: Step = _STEP,
     eta: Any = "1 Hz",
 ) -> Circuit:
     """Return hidden units that are ranked by their current: the fast reading.
@@ -112,7 +113,7 @@ def competition(
     p: float = 2.0,
     h_star: float = 3.0,
     delta: float = 0.01,
-    R: float = 1.0,  # noqa: N803
+    R: float = 1.0,
     w_inh: float = 0.8,
     loop: str = "printed",
     tau: Any = "50 ms",

@@ -202,7 +202,7 @@ def Oja(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
 
 def Krotov(  # noqa: N802
     p: float = 2.0,
-    R: float = 1.0,  # noqa: N803
+    R: float = 1.0,
     delta: float = 0.4,
     k: int | None = None,
     h_star: float | None = None,
