@@ -29,7 +29,7 @@ from neurocircuits.declare.population import Population
 from neurocircuits.declare.rules import Krotov
 from neurocircuits.declare.steps import Euler, LargestChange, Linear, Step
 from neurocircuits.declare.synapses import Synapses
-from neurocircuits.declare.weights import Normal, OneToOne, Paired, Weights
+from neurocircuits.declare.weights import Given, Normal, OneToOne, Paired, Weights
 from neurocircuits.errors import ValidationError
 
 REFERENCE = "Krotov and Hopfield (2019), doi:10.1073/pnas.1820458116"
@@ -209,7 +209,7 @@ def twin(signed: Circuit, initial: Any) -> Circuit:
         "S", "E", input="current", weights=np.maximum(weights, 0), rule=plastic.rule, transmits=plastic.transmits
     )
     inhibition = Synapses(
-        "V", "E", input="current", weights=Paired("S_to_E", np.maximum(-weights, 0)), transmits=plastic.transmits
+        "V", "E", input="current", weights=Paired("S_to_E", Given(np.maximum(-weights, 0))), transmits=plastic.transmits
     )
     cells = [p for p in signed.populations if p.name != "S"]
     return Circuit(

@@ -6,7 +6,8 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,15 +23,17 @@ from neurocircuits.errors import (
     DivergenceError,
     InterruptedRun,
     NeurocircuitsError,
+    RunError,
     StorageError,
     UnsupportedError,
     ValidationError,
+    listed,
 )
 from neurocircuits.progress import Progress
 from neurocircuits.randomness import Streams
 from neurocircuits.results.assemble import assemble, stream
 from neurocircuits.results.collect import Collector, attributes_of
-from neurocircuits.results.storage import check_destination, write_tree
+from neurocircuits.results.storage import check_destination, stored_hash, write_tree
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,6 +52,7 @@ def run(
     store: str | os.PathLike[str] | None = None,
     watch: Watcher | None = None,
     watch_every: int = 1000,
+    overwrite: bool = False,
 ) -> xr.DataTree:
     """Run a protocol on a circuit.
 
@@ -75,6 +79,8 @@ def run(
         run early.
     watch_every : int
         Presentations between calls of ``watch``.
+    overwrite : bool
+        Whether an earlier result at ``store`` is replaced. Anything else there is never replaced.
 
     Returns
     -------
@@ -87,10 +93,15 @@ def run(
         If something does not fit; nothing has run then.
     UnsupportedError
         If the engine cannot run the circuit.
+    StorageError
+        If ``store`` or ``checkpoint`` is taken or cannot be written.
     DivergenceError
         If a variable is no longer finite or no steady state is found; ``error.tree`` holds what was recorded.
     InterruptedRun
         After Ctrl-C; ``error.tree`` holds what was recorded.
+    RunError
+        If ``watch`` or a stimulus raises an error on the way, which is its ``__cause__``; ``error.tree`` holds what was
+        recorded.
     """
     from neurocircuits.engines.steady_state import SteadyState
 
@@ -107,10 +118,11 @@ def run(
     live = [what for what, value in (("checkpoint", checkpoint), ("watch", watch)) if value is not None]
     if live and engine.not_live:
         raise UnsupportedError(f"run: {' and '.join(live)} need a live simulation, but {engine.not_live}.")
-    job = _Run(circuit, protocol, engine, seed, progress, checkpoint_every, store, watch, watch_every)
+    job = _Run(circuit, protocol, engine, seed, progress, checkpoint_every, store, watch, watch_every, overwrite)
     if checkpoint is not None:
         job.checkpoint = Checkpoint(checkpoint)
-        settings = {"checkpoint_every": checkpoint_every, "store": None if store is None else str(store)}
+        place = None if store is None else str(store)
+        settings = {"checkpoint_every": checkpoint_every, "store": place, "overwrite": overwrite}
         job.checkpoint.create(circuit, protocol, engine, job.streams.seed, settings)
     return job.execute()
 
@@ -133,13 +145,16 @@ def resume(checkpoint: str | os.PathLike[str], progress: bool = True) -> xr.Data
     Raises
     ------
     StorageError
-        If the folder is no checkpoint, or damaged.
+        If the folder is no checkpoint, or damaged, or if another result has been stored where this one goes.
     """
     engines()
     folder = Checkpoint(checkpoint)
     run_of = folder.declarations()
     settings = run_of.pop("settings")
-    job = _Run(**run_of, progress=progress, checkpoint_every=settings["checkpoint_every"], store=settings["store"])
+    store = settings["store"]
+    job = _Run(**run_of, progress=progress, checkpoint_every=settings["checkpoint_every"], store=store, overwrite=True)
+    if store is not None and not settings.get("overwrite") and stored_hash(store) not in (None, job.content_hash):
+        raise StorageError(f"store: '{store}' holds the result of another run by now. Move that away, then resume.")
     job.checkpoint = folder
     return job.execute()
 
@@ -158,6 +173,7 @@ class _Run:
         store: str | os.PathLike[str] | None = None,
         watch: Watcher | None = None,
         watch_every: int = 1000,
+        overwrite: bool = False,
     ) -> None:
         self.circuit, self.engine = circuit, engine
         self.streams = Streams(seed)
@@ -173,11 +189,19 @@ class _Run:
         self.protocol = self.collector.prepare(protocol)
         self.texts = [to_json(part) for part in (circuit, protocol, engine)]
         if store is not None:
-            check_destination(Path(store), overwrite=True)
+            check_destination(Path(store), overwrite)
             _check_writable(Path(store))
         self.time, self.phase_index, self.position, self.number = 0.0, 0, 0, 0
         self.clock, self.saved = time.monotonic(), time.monotonic()
         self.stopped = False
+
+    @property
+    def content_hash(self) -> str:
+        """Identity of the run, as in its result."""
+        from neurocircuits.results.provenance import content_hash
+
+        circuit, protocol, engine = self.texts
+        return content_hash(circuit, protocol, engine, self.streams.seed)
 
     def execute(self) -> xr.DataTree:
         """Run to the end, or save what there is and say why not."""
@@ -207,11 +231,14 @@ class _Run:
             raise InterruptedRun(f"The run was interrupted.{ending}", tree) from None
         except NeurocircuitsError as error:
             error.tree, ending = self._end_early(simulation)
-            error.args = (f"{error.args[0]}{ending}",)
+            error.args = (f"{error}{ending}",)
             raise
         except FloatingPointError as error:
             tree, ending = self._end_early(simulation)
             raise DivergenceError(f"{error}{ending}", tree) from error
+        except Exception as error:  # whatever it is, what was computed is kept
+            tree, ending = self._end_early(simulation)
+            raise RunError(f"{type(error).__name__}: {error}{ending}", tree) from error
         return self._tree(simulation, not self.stopped)
 
     def _phases(self, simulation: Any) -> None:
@@ -228,7 +255,9 @@ class _Run:
             self.phase_index, self.position = self.phase_index + 1, 0
 
     def _batch(self, phase: Phase, start: int, size: int) -> Any:
-        parts = phase.batch(start, size, self.streams)
+        rows = f"presentations {start} to {min(start + size, phase.n_presentations) - 1}"
+        with _naming(f"Phase({phase.name!r}).stimuli: reading {rows} of {listed(phase.stimuli)}"):
+            parts = phase.batch(start, size, self.streams)
         for name, part in parts.items():
             low = part.values.data.min(initial=0.0) if hasattr(part.values, "indptr") else part.values.min()
             if low < 0 and not self.circuit.unconstrained:
@@ -257,7 +286,8 @@ class _Run:
             self.watch is not None
             and (before + earlier) // self.watch_every != (before + self.position) // self.watch_every
         ):
-            self.stopped = bool(self.watch(simulation, before + self.position))
+            with _naming(f"run: watch, called after {before + self.position} presentations,"):
+                self.stopped = bool(self.watch(simulation, before + self.position))
         return self.stopped or (self.checkpoint is not None and time.monotonic() - self.saved > self.every)
 
     # -- checkpoints and ends ------------------------------------------------------------------------------------------
@@ -321,6 +351,17 @@ class _Run:
             error.tree = assemble(self.collector, attributes)
             raise
         return tree
+
+
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Let an error of the user's own code say whose it is, and end the run as every other error does."""
+    try:
+        yield
+    except NeurocircuitsError:
+        raise
+    except Exception as error:
+        raise RunError(f"{what} raised {type(error).__name__}: {error}") from error
 
 
 def _check_writable(path: Path) -> None:

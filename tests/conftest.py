@@ -1,21 +1,18 @@
-"""What all tests share: one BLAS thread, no windows, and the marks by what a test needs."""
+"""What all tests share: no windows, and the marks by what a test needs."""
 
 from __future__ import annotations
 
 import os
 
-# Before anything imports NumPy or Matplotlib, which read these once.
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-os.environ["MPLBACKEND"] = "Agg"
+os.environ["MPLBACKEND"] = "Agg"  # before anything imports Matplotlib, which reads it once
 
-import importlib.util  # noqa: E402
-import shutil  # noqa: E402
-from pathlib import Path  # noqa: E402
+import importlib.util
+import shutil
+from pathlib import Path
 
-import hypothesis  # noqa: E402
-import pooch  # noqa: E402
-import pytest  # noqa: E402
+import hypothesis
+import pooch
+import pytest
 
 VARIABLE = "NEUROCIRCUITS_DATA"
 FILES = {

@@ -148,6 +148,7 @@ def run(
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         store=output,
+        overwrite=overwrite,
     )
     typer.echo(describe_tree(tree))
     _say_stored(output)

@@ -163,7 +163,7 @@ def _order(parsed: ParsedEquations, owner: str) -> None:
 
 
 def _check_mappings(parsed: ParsedEquations, population: Population) -> None:
-    allowed = {
+    allowed: dict[str, dict[str, Any]] = {
         "initial": {**parsed.states, **parsed.slow},
         "bounds": parsed.slow,
         "steps": parsed.slow,

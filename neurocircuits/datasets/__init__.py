@@ -7,9 +7,10 @@ Nothing is downloaded at import. A new set is one further module: a table of fil
 from __future__ import annotations
 
 from neurocircuits.datasets._bars import bar_templates, bars
+from neurocircuits.datasets._cifar10 import cifar10
 from neurocircuits.datasets._digits import digits
 from neurocircuits.datasets._fetch import cache_folder, data_folder
 from neurocircuits.datasets._mnist import mnist
 from neurocircuits.datasets.dataset import Dataset
 
-__all__ = ["Dataset", "bar_templates", "bars", "cache_folder", "data_folder", "digits", "mnist"]
+__all__ = ["Dataset", "bar_templates", "bars", "cache_folder", "cifar10", "data_folder", "digits", "mnist"]

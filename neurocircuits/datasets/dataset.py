@@ -32,7 +32,7 @@ class Dataset:
     labels : ndarray, shape (n,) or (n, n_labels), optional
         Class of each stimulus, or an indicator for each thing that it contains.
     image_shape : tuple of int, optional
-        Shape of one stimulus as an image, rows before columns.
+        Shape of one stimulus as an image, rows before columns; colours, if there are any, before both.
     scale : float
         Factor between ``stored`` and ``values``.
     dtype : {"float64", "float32"}
@@ -143,33 +143,64 @@ class Dataset:
             self._refuse("images", "the stimuli of this set are not images (image_shape is None).")
         return self.values.reshape(len(self), *self.image_shape)
 
-    def split(self, n_validation: int, seed: int) -> tuple[Dataset, Dataset]:
-        """Divide into training and validation stimuli at random, each in the order of the whole.
+    def split(self, n_second: int, seed: int, *, stratified: bool = False) -> tuple[Dataset, Dataset]:
+        """Divide at random into two sets, such as training and validation stimuli.
+
+        Which stimuli are set aside is random; each part keeps the order of the whole.
 
         Parameters
         ----------
-        n_validation : int
+        n_second : int
             Number of stimuli set aside, at least 1 and fewer than there are.
         seed : int
-            Seed; equal seeds divide sets of equal length alike.
+            Seed; equal seeds divide sets of equal length (and, if stratified, equal labels) alike.
+        stratified : bool
+            Whether classes have the same shares in both parts, to within one stimulus of each class.
 
         Returns
         -------
-        training, validation : Dataset
+        first, second : Dataset
             Two sets without a common row, which together are the whole.
 
         Raises
         ------
         ValidationError
-            If one of the parts would be empty.
+            If one of the parts would be empty, or shares are asked for where stimuli have no single label.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> data = Dataset("ten", np.eye(10), labels=[0, 1] * 5)
+        >>> first, second = data.split(4, seed=0, stratified=True)
+        >>> first, second
+        (Dataset('ten', 6 x 10, labelled), Dataset('ten', 4 x 10, labelled))
+        >>> np.bincount(second.labels)
+        array([2, 2])
         """
-        if not 1 <= n_validation < len(self):
+        whole = not isinstance(n_second, bool) and isinstance(n_second, int | np.integer)
+        if not whole or not 1 <= n_second < len(self):
             raise ValidationError(
-                f"Dataset({self.name!r}).split: n_validation {n_validation!r} must lie between 1 and {len(self) - 1}."
+                f"Dataset({self.name!r}).split: n_second {n_second!r} must be a whole number between 1 and "
+                f"{len(self) - 1}, so that neither part is empty."
             )
+        order = Streams(seed).generator("split").permutation(len(self))
         chosen = np.zeros(len(self), dtype=bool)
-        chosen[Streams(seed).generator("split").permutation(len(self))[:n_validation]] = True
+        chosen[self._shared(order, int(n_second)) if stratified else order[:n_second]] = True
         return self[~chosen], self[chosen]
+
+    def _shared(self, order: NDArray[Any], n_second: int) -> NDArray[Any]:
+        """Return the first rows of each class in a random order, as many as are its share, by largest remainders."""
+        if self.labels is None or self.labels.ndim != 1:
+            found = "there are none" if self.labels is None else f"they have shape {self.labels.shape}"
+            raise ValidationError(
+                f"Dataset({self.name!r}).split: stratified=True needs one label for each stimulus, and {found}. "
+                "Use stratified=False."
+            )
+        _, classes, counts = np.unique(self.labels, return_inverse=True, return_counts=True)
+        quotas, remainders = np.divmod(n_second * counts, len(self))
+        quotas[np.argsort(-remainders, kind="stable")[: n_second - quotas.sum()]] += 1
+        in_order = classes[order]
+        return np.concatenate([order[in_order == k][:quota] for k, quota in enumerate(quotas)])
 
     def scaled(self, factor: float) -> Dataset:
         """Return the same stimuli multiplied by a positive constant; nothing is copied."""
@@ -201,6 +232,46 @@ class Dataset:
             self._refuse("unit_power", "every value is zero, so that no constant gives them a power of 1.")
         constant = math.sqrt(len(self) / power) / self.scale
         return self.scaled(constant), constant
+
+    def unit_length(self) -> Dataset:
+        """Scale each stimulus by a constant of its own, so that ``|u| = 1``; contrast between stimuli is lost.
+
+        Returns
+        -------
+        Dataset
+            The same stimuli, stored as float32 (0.6 GB for the training part of CIFAR-10), so that a length is 1
+            to within single precision; ``values`` have the type that they had.
+
+        Raises
+        ------
+        ValidationError
+            If a stimulus is zero and has no direction.
+
+        References
+        ----------
+        Krotov D, Hopfield JJ (2018) Unsupervised learning by competing hidden units, arXiv:1806.10181 (the preprint),
+        appendix B (each image of CIFAR-10 is a unit vector).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Dataset("one", np.array([[3.0, 0.0, 4.0]]), dtype="float32").unit_length().values
+        array([[0.6, 0. , 0.8]], dtype=float32)
+        """
+        zero = np.flatnonzero(~self.stored.any(axis=1))
+        if zero.size:
+            self._refuse(
+                "unit_length",
+                f"{zero.size} of {len(self)} stimuli are zero and have no direction (first: row {zero[0]}). Remove "
+                "them: data[data.stored.any(axis=1)].",
+            )
+        scaled = np.empty(self.stored.shape, dtype=np.float32)
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            chunk = self.stored[start : start + ROWS_AT_ONCE].astype(np.float64)
+            chunk /= np.abs(chunk).max(axis=1, keepdims=True)  # so that no square over- or underflows
+            chunk /= np.sqrt(np.einsum("ij,ij->i", chunk, chunk))[:, None]
+            scaled[start : start + ROWS_AT_ONCE] = chunk
+        return replace(self, stored=scaled, scale=1.0)
 
 
 def _read_only(array: ArrayLike) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from neurocircuits.errors import ValidationError
 @declaration
 @dataclass(frozen=True)
 class Scale:
-    """Multiply weights of a pathway when a phase begins.
+    """Multiply weights of a pathway when a phase begins; those that leave its bounds are put on them.
 
     Parameters
     ----------

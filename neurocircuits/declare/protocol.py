@@ -16,6 +16,7 @@ from neurocircuits.declare.interventions import Clamp, Scale
 from neurocircuits.declare.serialise import FrozenMap, declaration
 from neurocircuits.declare.steps import Inverse, Linear, Steps, scheduled
 from neurocircuits.declare.stimulus import Presentations, Stimulus
+from neurocircuits.declare.synapses import Synapses
 from neurocircuits.declare.weights import Paired, Tied
 from neurocircuits.errors import UnitError, ValidationError, listed
 from neurocircuits.randomness import Streams
@@ -338,6 +339,7 @@ def _check_intervention(intervention: Scale | Clamp, circuit: Circuit, owner: st
             raise ValidationError(
                 f"{owner}.interventions: {synapses.name!r} shares an array; scale its owner {synapses.weights.owner!r}."
             )
+        _check_factor(intervention, synapses, circuit, owner)
         limits = {side: circuit.population(getattr(synapses, side)).n_units for side in ("post", "pre")}
     else:
         raise ValidationError(f"{owner}.interventions: {intervention!r} is neither Scale nor Clamp.")
@@ -345,3 +347,15 @@ def _check_intervention(intervention: Scale | Clamp, circuit: Circuit, owner: st
         chosen = getattr(intervention, name)
         if chosen is not None and (not chosen or min(chosen) < 0 or max(chosen) >= n_units):
             raise ValidationError(f"{owner}.interventions: {name} {chosen} must be between 0 and {n_units - 1}.")
+
+
+def _check_factor(scale: Scale, synapses: Synapses, circuit: Circuit, owner: str) -> None:
+    """Refuse a factor that takes every weight out of the bounds, such as a lesion of weights that are never 0."""
+    low, high = synapses.bounds or (0.0, math.inf)
+    if any(isinstance(s.weights, Paired) and s.weights.owner == synapses.name for s in circuit.synapses):
+        low = -high
+    if scale.factor * low > high or (scale.factor * high if scale.factor else 0.0) < low:
+        raise ValidationError(
+            f"{owner}.interventions: Scale({synapses.name!r}, {scale.factor:g}) takes every weight out of the bounds "
+            f"[{low:g}, {high:g}] of the pathway. Choose another factor, or widen Synapses({synapses.name!r}).bounds."
+        )

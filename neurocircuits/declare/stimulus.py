@@ -100,8 +100,8 @@ class Patterns(Stimulus):
         Rates of the source population; not negative unless the circuit is unconstrained.
     labels : array_like, shape (n_presentations,), optional
         Labels, kept in results.
-    duration : quantity or array_like of float, shape (n_presentations,)
-        Duration of a presentation.
+    duration : quantity, or array_like of quantities, shape (n_presentations,)
+        Duration of a presentation; plain numbers are seconds.
     scale : float
         A constant that multiplies all values.
 
@@ -138,11 +138,12 @@ class Patterns(Stimulus):
             if self.labels.values.shape != (values.shape[0],):
                 shape = self.labels.values.shape
                 raise ValidationError(f"Patterns.labels: shape {shape} does not match {values.shape[0]} presentations.")
-        if np.ndim(getattr(self.duration, "values", self.duration)) and not hasattr(self.duration, "dim"):
-            set_(self, "duration", FrozenArray(np.asarray(getattr(self.duration, "values", self.duration), float)))
-            durations = self.duration.values
-            if durations.shape != (values.shape[0],) or not (durations > 0).all():
+        given = getattr(self.duration, "values", self.duration)
+        if np.ndim(given):
+            durations = _durations(given) if np.shape(given) == (values.shape[0],) else None
+            if durations is None or not ((durations > 0) & (durations < np.inf)).all():
                 raise ValidationError("Patterns.duration: give one positive duration, or one for each presentation.")
+            set_(self, "duration", FrozenArray(durations))
         else:
             set_(self, "duration", seconds(self.duration, "Patterns.duration"))
             if not 0 < self.duration < np.inf:
@@ -179,6 +180,14 @@ class Patterns(Stimulus):
         return Presentations(
             values * self.scale if self.scale != 1.0 else values, durations, labels, np.asarray(indices)
         )
+
+
+def _durations(given: Any) -> np.ndarray:
+    """Return one duration for each presentation in seconds, from numbers, texts or quantities."""
+    if isinstance(given, np.ndarray) and given.dtype.kind in "fiu":  # Brian 2's arrays have one unit for all
+        seconds(given[0], "Patterns.duration")
+        return np.array(given, dtype=float, subok=False)
+    return np.array([seconds(duration, "Patterns.duration") for duration in given])
 
 
 def _check_finite(data: np.ndarray) -> None:

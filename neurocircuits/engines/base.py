@@ -141,9 +141,11 @@ class Simulation(ABC):
                 held = np.where(mask, float(intervention.value), earlier[1])
                 self.values[intervention.population].clamp = (mask | earlier[0], held)
             elif isinstance(intervention, Scale) and not resumed:
-                array = self.store.arrays[intervention.pathway]
-                array[intervention.mask(array.shape)] *= intervention.factor
-                self.store.changed(intervention.pathway)
+                pathway = self.plan.pathways[intervention.pathway]
+                array, exists = self.store.arrays[pathway.name], self.store.exists(pathway)
+                chosen = intervention.mask(array.shape) & (True if exists is None else exists)
+                array[chosen] = np.clip(array[chosen] * intervention.factor, *pathway.bounds)
+                self.store.changed(pathway.name)
 
     def scale(self, progress: float) -> Callable[[str], float]:
         """Return the scale of learning rates by name at ``progress`` of the phase."""

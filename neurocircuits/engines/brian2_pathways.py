@@ -12,7 +12,7 @@ from neurocircuits.compile.plan import PathwayPlan, Plan, RulePlan
 from neurocircuits.declare.protocol import Scale
 from neurocircuits.declare.steps import Cap
 from neurocircuits.engines.brian2_objects import quantity_of
-from neurocircuits.engines.brian2_timing import Timing, unit_factor
+from neurocircuits.engines.brian2_timing import Timing, unit_factor, with_unit
 from neurocircuits.engines.values import WeightStore
 from neurocircuits.units import DIMENSIONLESS, Dimension, unit_text
 
@@ -147,7 +147,11 @@ class Pathways:
         setattr(synapses, f"scaled_{n}", (chosen.ravel() if mask is None else chosen[mask.T]).astype(float))
         factors = np.where(timing.boundaries == timing.schedule.phase_starts[number], scale.factor, 1.0)
         synapses.namespace[f"factor_{n}"] = timing.at_boundaries(factors, f"factor_{n}_{name}")
-        timing.changes(synapses, f"w = w*(1 + scaled_{n}*(factor_{n}(t) - 1))")
+        scaled, bounds = f"w*(1 + scaled_{n}*(factor_{n}(t) - 1))", self.plan.pathways[name].bounds
+        if not {*bounds} <= {0.0, -np.inf, np.inf}:  # no factor takes a weight past these
+            unit = unit_text(weight_dimension(self.plan, self.plan.pathways[name]))
+            scaled = f"clip({scaled}, {', '.join(with_unit(bound, unit) for bound in bounds)})"
+        timing.changes(synapses, f"w = {scaled}")
 
 
 def weight_dimension(plan: Plan, pathway: PathwayPlan) -> Dimension:

@@ -179,17 +179,26 @@ class SteadyStateSimulation(Simulation):
         )
 
     def _check_signs(self) -> None:
-        """Refuse negative rates under Dale's law, since they turn the sign of their synapses around."""
+        """Refuse negative rates under Dale's law, since they turn the sign of their synapses around.
+
+        Rounding errors around 0, next to the largest rate of the circuit, are put to 0.
+        """
         if self.plan.circuit.unconstrained:
             return
         for name, part in self.settler.delivered.items():
-            if part.min() < -1e-9 * np.abs(part).max():
-                pathway = self.plan.pathways[name]
+            if part.min() >= 0.0:
+                continue
+            pathway, scales = self.plan.pathways[name], self.store.scales[name]
+            rate = max(float(abs(values["r"]).max()) for values in self.values.values() if "r" in values)
+            sent = [k for k, term in enumerate(pathway.terms) if term.pre is not None and term.pre.text == "r_pre"]
+            most = sum(rate * abs(scales[k]) * float(self.store.transmitted(pathway, k).max()) for k in sent)
+            if part.min() < -1e-9 * max(most, float(np.abs(part).max())):
                 raise ValidationError(
                     f"Synapses({name!r}): population {pathway.pre!r} sends negative values, which turns its sign "
                     f"around (it is {self.plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for "
                     "example 'dr/dt = (rectify(drive) - r)/tau : 1', or declare the circuit with dale='unconstrained'."
                 )
+            self.settler.delivered[name] = np.maximum(part, 0.0)
 
     def _read(self, name: str, variable: str) -> np.ndarray:
         values = self.values[name]

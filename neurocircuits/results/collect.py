@@ -42,6 +42,7 @@ class Collector:
         self._within = False
         self._rows: dict[str, list[np.ndarray]] = {}
         self._bytes = 0
+        self._latest: list[float] = []  # phase and time of the latest snapshot
 
     # -- collecting ----------------------------------------------------------------------------------------------------
 
@@ -195,7 +196,10 @@ class Collector:
             self.spool()
 
     def snapshot(self, simulation: Any, time: float) -> None:
-        """Keep weights and slow variables."""
+        """Keep weights and slow variables, once for each moment of a phase."""
+        if self._latest == [len(self.phases) - 1, time]:
+            return
+        self._latest = [len(self.phases) - 1, time]
         number = np.array([len(self.phases) - 1], dtype=np.int16)
         for name, pathway in self.plan.pathways.items():
             if pathway.owns or pathway.part:
@@ -234,7 +238,12 @@ class Collector:
 
     def state(self) -> dict[str, Any]:
         """Return what a resumed run needs besides the parts."""
-        return {"n_parts": self.n_parts, "summaries": self.summaries, "phases": self.phases}
+        return {
+            "n_parts": self.n_parts,
+            "summaries": self.summaries,
+            "phases": self.phases,
+            "latest": self._latest,
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue after the parts of an earlier process.
@@ -250,6 +259,7 @@ class Collector:
                     f"'{self._part(k)}' is missing or damaged. Restore it from a copy, or start the run again."
                 )
         self.n_parts, self.summaries, self.phases = state["n_parts"], list(state["summaries"]), list(state["phases"])
+        self._latest = list(state["latest"])
         self._rows, self._bytes = {}, 0
 
     def _part(self, k: int) -> Path:

@@ -221,6 +221,31 @@ def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
         raise StorageError(f"'{path}' cannot be read: {error}.\n  {remedy}") from error
 
 
+def stored_hash(path: str | os.PathLike[str]) -> str | None:
+    """Return the identity of the run whose result is stored at a path, without reading its data.
+
+    Parameters
+    ----------
+    path : str or path-like
+        What `save` wrote, or anything else.
+
+    Returns
+    -------
+    str or None
+        The root attribute ``content_hash``; empty if a store has none or cannot be read, None if there is no store.
+    """
+    import zarr
+
+    path = Path(path)
+    if not _has_part(path, *_ROOT_FILES):
+        return None
+    try:
+        with _opened(path) as store:
+            return str(zarr.open_group(store, mode="r").attrs.get("content_hash", ""))
+    except _READING_ERRORS:
+        return ""
+
+
 def seal(folder: str | os.PathLike[str]) -> None:
     """List the files of a store that was written piece by piece, so that `load` notices what is missing.
 
@@ -275,11 +300,11 @@ def check_destination(path: Path, overwrite: bool) -> None:
         )
     if not path.exists() and not path.is_symlink():
         return
-    if not overwrite:
-        raise StorageError(f"'{path}' exists. Choose another name or pass overwrite=True.")
     empty = path.is_dir() and not any(path.iterdir())
     if path.is_symlink() or not (empty or _has_part(path, *_ROOT_FILES)):
         raise StorageError(f"'{path}' exists and is not a stored result, so it is not replaced. Remove it yourself.")
+    if not overwrite:
+        raise StorageError(f"'{path}' exists. Choose another name or pass overwrite=True.")
 
 
 def _write_folder(tree: xr.DataTree, folder: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_result_is_complete_and_keeps_dales_law(name, engine):
             w = ds["w"].values
             low, high = synapses.bounds or ((-np.inf if circuit.unconstrained else 0.0), np.inf)
             exists = w[0] != 0
-            assert (w[:-1][:, exists] >= low - 1e-15).all() or synapses.name == CASES[name].scaled
+            assert (w[:-1][:, exists] >= low - 1e-15).all()
             assert (w >= 0).all() or circuit.unconstrained
             assert w.max() <= high + 1e-15
             if synapses.connectivity != nc.AllToAll() and synapses.rule is not None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, csr_matrix, issparse
 
 import neurocircuits as nc
+from neurocircuits.declare.serialise import from_dict, to_dict
 from neurocircuits.randomness import Streams
 
 A = nc.Patterns(np.arange(20.0).reshape(10, 2), labels=np.arange(10) % 3, duration="100 ms")
@@ -28,6 +29,23 @@ def whole(stimulus: nc.Stimulus, seed: int = 0, size: int = 1000) -> nc.Presenta
 def same(a: nc.Presentations, b: nc.Presentations) -> None:
     for name in ("values", "durations", "labels", "index"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_durations_are_given_in_any_form() -> None:
+    """Rejects durations in milliseconds that are taken as seconds, and an array of another dimension."""
+    import brian2 as b2
+
+    numbers = np.array([20.0, 30.0, 50.0])
+    in_ms = [numbers * b2.ms, [k * b2.ms for k in numbers], [f"{k} ms" for k in numbers], numbers * 1e-3]
+    for given_ in (*in_ms, list(numbers * 1e-3), np.array([1, 2, 3]) * 1000 * b2.usecond * [20, 15, 50 / 3]):
+        patterns = nc.Patterns(np.ones((3, 2)), duration=given_)
+        durations = whole(patterns).durations
+        assert type(durations) is np.ndarray
+        np.testing.assert_allclose(durations, [0.02, 0.03, 0.05], rtol=1e-12)
+        assert from_dict(to_dict(patterns)) == patterns
+    for wrong in (numbers * b2.mV, [1 * b2.ms, 1 * b2.mV, 1 * b2.ms]):
+        with pytest.raises(nc.UnitError, match="Patterns.duration: .*mvolt is not a time"):
+            nc.Patterns(np.ones((3, 2)), duration=wrong)
 
 
 COMPOSED = {

@@ -73,23 +73,26 @@ def test_a_protocol_is_one_network_that_runs_once_for_each_phase(monkeypatch):
 
 
 def times_of(n: int, each: int) -> list[float]:
-    """Return the processor time of each so many presentations of a run."""
+    """Return the processor time of each so many presentations of a run, in this thread alone."""
     marks = []
 
     def watch(simulation, number: int) -> None:
-        marks.append(time.process_time())
+        marks.append(time.thread_time())
 
     nc.run(slow_circuit(), nc.Protocol([many(n)]), engine(), watch=watch, watch_every=each, progress=False)
     assert len(marks) == n // each
     return list(np.diff(marks))
 
 
-@pytest.mark.slow
 def test_the_time_of_a_presentation_is_constant():
-    """Rejects: a run() for each presentation, and anything whose cost grows with the number of presentations."""
-    times = times_of(1000, 50)
-    assert np.median(times[-6:]) < 1.5 * np.median(times[:6])
-    assert np.median(times) / 50 < 0.02  # 150 ms is what one more run() takes
+    """Rejects: a run() for each presentation, and anything whose cost grows with the number of presentations.
+
+    A neighbour on the machine lengthens processor time, too, up to twofold and for seconds, but never shortens it. So the
+    least of several runs is compared: a neighbour would have to be there for the end of each and for no beginning.
+    """
+    times = np.array([times_of(400, 20) for _ in range(3)])
+    assert times[:, -6:].min() < 1.3 * times[:, :6].min()
+    assert times.min() / 20 < 0.02  # 150 ms is what one more run() takes
 
 
 @pytest.mark.slow

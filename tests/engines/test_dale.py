@@ -211,6 +211,22 @@ def test_rates_below_zero_are_refused() -> None:
         run(circuit, nc.Phase("probe", stimuli))
 
 
+def test_rounding_errors_around_zero_are_no_rates_below_zero() -> None:
+    """Excitation of 0.3 against inhibition of 0.1 + 0.1 + 0.1 leaves -6e-17. Rejects a sign that is judged by noise alone."""
+    balanced = nc.Population("L", 2, "dr/dt = (drive - r)/tau : 1", parameters=TAU)
+    drive = nc.Population("D", 1)
+    synapses = [
+        nc.Synapses("D", "L", weights=0.3),
+        nc.Synapses("V", "L", weights=0.1),
+        nc.Synapses("L", "E", weights=2.0),
+    ]
+    circuit = nc.Circuit("balanced", [drive, INHIBITORY, balanced, CELLS], synapses)
+    stimuli = {"D": nc.Patterns([[1.0]]), "V": nc.Patterns([[1.0, 1.0, 1.0]])}
+    tree = run(circuit, nc.Phase("probe", stimuli, record=nc.Record("r", "excitation")))
+    assert tree["/populations/L"].ds["r"].values.min() < 0
+    assert tree["/populations/E"].ds["excitation"].values.tolist() == [[0.0, 0.0]]
+
+
 def test_negative_stimuli_are_refused() -> None:
     circuit = nc.Circuit("negative", [SOURCE, CELLS], [nc.Synapses("S", "E")])
     with pytest.raises(nc.ValidationError, match=r"stimuli\['S'\].*down to -0.25.*Shift or split"):

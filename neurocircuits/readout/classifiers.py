@@ -1,0 +1,256 @@
+"""The top layers of the papers on competing hidden units, and the control that learns all its weights by backprop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neurocircuits.errors import ValidationError
+from neurocircuits.readout.training import Rates, TorchClassifier
+
+# Krotov and Hopfield (2018), appendix B: 0.001 for 100 of 300 epochs, then per 50 epochs.
+PREPRINT_RATES: Rates = ((0.0, 1e-3), (1 / 3, 5e-4), (1 / 2, 1e-4), (2 / 3, 5e-5), (5 / 6, 1e-5))
+# The same for CIFAR-10, of 500 epochs.
+CIFAR10_RATES: Rates = (
+    (0.0, 4e-3), (0.2, 2e-3), (0.3, 1e-3), (0.4, 5e-4), (0.5, 2e-4), (0.6, 1e-4), (0.7, 5e-5), (0.8, 2e-5), (0.9, 1e-5)
+)  # fmt: skip
+
+
+class PowerClassifier(TorchClassifier):
+    """The supervised layer of Krotov and Hopfield: ``c = tanh(beta*S*f(h))`` with ``f(h) = max(h, 0)**n``.
+
+    It is trained on the loss ``sum |c - t|**m``, with t = 1 for the class and -1 for all others, by Adam.
+
+    Parameters
+    ----------
+    n : float
+        Power of the hidden units.
+    m : float
+        Exponent of the loss.
+    beta : float
+        Gain of the output units.
+    scale : {"all", "each"}
+        Hidden values are divided by the root of their mean square on the training data: of all units together, which
+        leaves their proportions, or of each unit. The sources do not say how they were scaled.
+    epochs, batch : int
+        Passes over the data, and rows of a minibatch.
+    rates : sequence of (float, float)
+        Learning rates: from which fraction of the epochs, and how large.
+    optimiser : str
+        Name in ``torch.optim``.
+    random_state : int, RandomState or None
+        Seed of the initial weights and of the order.
+    n_jobs : int
+        Threads; small networks are the slower for more of them.
+    verbose : int
+        Whether to show progress.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The classes.
+    parameters_ : dict of str to ndarray
+        ``S`` (n_features, n_classes).
+    scale_ : float or ndarray, shape (n_features,)
+        What hidden values are divided by.
+    history_ : dict of str to list
+        Epoch, loss, and error of what was watched.
+
+    References
+    ----------
+    Krotov and Hopfield (2018), arXiv:1806.10181, eq. 1 and appendix B.
+    """
+
+    def __init__(
+        self,
+        n: float = 4.5,
+        m: float = 6.0,
+        beta: float = 1.0,
+        scale: str = "all",
+        epochs: int = 300,
+        batch: int = 100,
+        rates: Rates = PREPRINT_RATES,
+        optimiser: str = "Adam",
+        random_state: Any = None,
+        n_jobs: int = 1,
+        verbose: int = 0,
+    ) -> None:
+        self.n, self.m, self.beta, self.scale = n, m, beta, scale
+        self.epochs, self.batch, self.rates, self.optimiser = epochs, batch, rates, optimiser
+        self.random_state, self.n_jobs, self.verbose = random_state, n_jobs, verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # on data that are no hidden units: it has no offsets, by its source
+        return tags
+
+    def _check(self) -> None:
+        super()._check()
+        for what in ("n", "m", "beta"):
+            if not getattr(self, what) > 0:
+                raise ValidationError(f"PowerClassifier.{what}: {getattr(self, what)!r} is not positive.")
+        if self.scale not in ("all", "each"):
+            raise ValidationError(f"PowerClassifier.scale: {self.scale!r} is neither 'all' nor 'each'.")
+
+    def _prepare(self, X: np.ndarray) -> None:
+        total = np.zeros(X.shape[1])
+        for k in range(0, len(X), 1024):
+            total += (np.maximum(X[k : k + 1024], 0.0, dtype=float) ** (2 * self.n)).sum(axis=0)
+        mean = total / len(X)
+        scale = np.sqrt(mean if self.scale == "each" else np.full_like(mean, mean.mean()))
+        scale[scale == 0] = 1.0
+        self.scale_ = scale if self.scale == "each" else float(scale[0])
+
+    def _features(self, X: np.ndarray) -> np.ndarray:
+        h = np.maximum(X, 0)
+        h **= self.n
+        h /= np.asarray(self.scale_, h.dtype)
+        return h
+
+    def _initial(self, n_features: int, n_classes: int, random: np.random.RandomState) -> dict[str, np.ndarray]:
+        return {"S": random.uniform(-1, 1, (n_features, n_classes)) / np.sqrt(n_features)}
+
+    def _outputs(self, features: Any, parameters: Mapping[str, Any], functions: Any) -> Any:
+        return functions.tanh(self.beta * (features @ parameters["S"]))
+
+    def _loss(self, outputs: Any, classes: Any, torch: Any) -> Any:
+        return _power_loss(outputs, classes, self.m, torch)
+
+
+class BackpropClassifier(TorchClassifier):
+    """The control of Krotov and Hopfield: the same architecture with all weights learned by backprop.
+
+    ``c = tanh(beta*S*f(W*v))`` with ``f(h) = max(h, 0)**n``, on the same loss.
+
+    Parameters
+    ----------
+    n_hidden : int
+        Hidden units.
+    n, m, beta : float
+        Power of the hidden units, exponent of the loss, gain of the output units.
+    epochs, batch : int
+        Passes over the data, and rows of a minibatch.
+    rates : sequence of (float, float)
+        Learning rates: from which fraction of the epochs, and how large.
+    optimiser : str
+        Name in ``torch.optim``.
+    random_state : int, RandomState or None
+        Seed of the initial weights and of the order.
+    n_jobs : int
+        Threads; small networks are the slower for more of them.
+    verbose : int
+        Whether to show progress.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The classes.
+    parameters_ : dict of str to ndarray
+        ``W`` (n_features, n_hidden) and ``S`` (n_hidden, n_classes).
+    history_ : dict of str to list
+        Epoch, loss, and error of what was watched.
+
+    References
+    ----------
+    Krotov and Hopfield (2018), arXiv:1806.10181, section 4 and appendix B.
+    """
+
+    def __init__(
+        self,
+        n_hidden: int = 2000,
+        n: float = 1.0,
+        m: float = 4.0,
+        beta: float = 1.0,
+        epochs: int = 100,
+        batch: int = 100,
+        rates: Rates = ((0.0, 1e-3), (0.5, 2.5e-4), (0.8, 5e-5)),
+        optimiser: str = "Adam",
+        random_state: Any = None,
+        n_jobs: int = 1,
+        verbose: int = 0,
+    ) -> None:
+        self.n_hidden, self.n, self.m, self.beta = n_hidden, n, m, beta
+        self.epochs, self.batch, self.rates, self.optimiser = epochs, batch, rates, optimiser
+        self.random_state, self.n_jobs, self.verbose = random_state, n_jobs, verbose
+
+    def _initial(self, n_features: int, n_classes: int, random: np.random.RandomState) -> dict[str, np.ndarray]:
+        return {
+            "W": random.uniform(-1, 1, (n_features, self.n_hidden)) / np.sqrt(n_features),
+            "S": random.uniform(-1, 1, (self.n_hidden, n_classes)) / np.sqrt(self.n_hidden),
+        }
+
+    def _outputs(self, features: Any, parameters: Mapping[str, Any], functions: Any) -> Any:
+        h = (features @ parameters["W"]).clip(min=0)
+        return functions.tanh(self.beta * ((h if self.n == 1 else h**self.n) @ parameters["S"]))
+
+    def _loss(self, outputs: Any, classes: Any, torch: Any) -> Any:
+        return _power_loss(outputs, classes, self.m, torch)
+
+
+class SigmoidClassifier(TorchClassifier):
+    """Zanola's top layer: ``sigmoid(S*h + b)`` on the plain hidden values, cross-entropy, stochastic gradient descent.
+
+    The cross-entropy is that of a softmax of the sigmoid outputs.
+
+    Parameters
+    ----------
+    epochs, batch : int
+        Passes over the data, and rows of a minibatch.
+    rates : sequence of (float, float)
+        Learning rates: from which fraction of the epochs, and how large.
+    optimiser : str
+        Name in ``torch.optim``.
+    random_state : int, RandomState or None
+        Seed of the initial weights and of the order.
+    n_jobs : int
+        Threads; small networks are the slower for more of them.
+    verbose : int
+        Whether to show progress.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The classes.
+    parameters_ : dict of str to ndarray
+        ``S`` (n_features, n_classes) and ``b`` (n_classes,).
+    history_ : dict of str to list
+        Epoch, loss, and error of what was watched.
+
+    References
+    ----------
+    Zanola (2021), slides "Biological networks is all you need".
+    """
+
+    def __init__(
+        self,
+        epochs: int = 40,
+        batch: int = 32,
+        rates: Rates = ((0.0, 5e-3),),
+        optimiser: str = "SGD",
+        random_state: Any = None,
+        n_jobs: int = 1,
+        verbose: int = 0,
+    ) -> None:
+        self.epochs, self.batch, self.rates, self.optimiser = epochs, batch, rates, optimiser
+        self.random_state, self.n_jobs, self.verbose = random_state, n_jobs, verbose
+
+    def _initial(self, n_features: int, n_classes: int, random: np.random.RandomState) -> dict[str, np.ndarray]:
+        bound = 1 / np.sqrt(n_features)
+        return {
+            "S": random.uniform(-bound, bound, (n_features, n_classes)),
+            "b": random.uniform(-bound, bound, n_classes),
+        }
+
+    def _outputs(self, features: Any, parameters: Mapping[str, Any], functions: Any) -> Any:
+        return 0.5 * (1 + functions.tanh(0.5 * (features @ parameters["S"] + parameters["b"])))
+
+    def _loss(self, outputs: Any, classes: Any, torch: Any) -> Any:
+        return torch.nn.functional.cross_entropy(outputs, classes)
+
+
+def _power_loss(outputs: Any, classes: Any, m: float, torch: Any) -> Any:
+    target = torch.full_like(outputs, -1.0)
+    target[torch.arange(len(classes)), classes] = 1.0
+    return ((outputs - target).abs() ** m).sum(dim=1).mean()

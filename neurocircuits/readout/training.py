@@ -1,0 +1,228 @@
+"""Gradient training of small torch networks behind scikit-learn's interface: minibatches, schedules, curves."""
+
+from __future__ import annotations
+
+import importlib
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from neurocircuits.errors import ValidationError
+from neurocircuits.progress import Progress
+
+Rates = Sequence[tuple[float, float]]
+_ROWS = 4096  # rows that are evaluated at a time
+
+
+class TorchClassifier(ClassifierMixin, BaseEstimator):
+    """Base of classifiers that torch trains; their parameters are kept as arrays, which is all that predicting needs.
+
+    A subclass says what its features are, which parameters it has, what it computes and what it minimises.
+    """
+
+    epochs: int
+    batch: int
+    rates: Rates
+    optimiser: str
+    random_state: Any
+    n_jobs: int
+    verbose: int
+
+    # -- what a subclass says ------------------------------------------------------------------------------------------
+
+    def _prepare(self, X: np.ndarray) -> None:
+        """Take from the training data what the features need."""
+
+    def _features(self, X: np.ndarray) -> np.ndarray:
+        """Return the fixed features of rows; what is learned comes after them."""
+        return X
+
+    @abstractmethod
+    def _initial(self, n_features: int, n_classes: int, random: np.random.RandomState) -> dict[str, np.ndarray]:
+        """Return initial parameters by name."""
+
+    @abstractmethod
+    def _outputs(self, features: Any, parameters: Mapping[str, Any], functions: Any) -> Any:
+        """Return the output units, (batch, class), from arrays or tensors; ``functions`` is numpy or torch."""
+
+    @abstractmethod
+    def _loss(self, outputs: Any, classes: Any, torch: Any) -> Any:
+        """Return what is minimised, from tensors."""
+
+    # -- scikit-learn --------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        watch: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+        watch_every: int = 1,
+    ) -> TorchClassifier:
+        """Train.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_features)
+            Inputs.
+        y : array_like, shape (n,)
+            Classes.
+        watch : mapping of str to (X, y), optional
+            Data whose error is kept in ``history_`` while training.
+        watch_every : int
+            Epochs between such evaluations.
+
+        Returns
+        -------
+        TorchClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the data are no numbers, or there are fewer than two classes.
+        """
+        torch = _torch()
+        rows: Any
+        rows, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
+        check_classification_targets(y)
+        self._check()
+        self.classes_, classes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValidationError(
+                f"{type(self).__name__}.fit: y has one class, {self.classes_[0]!r}; give two or more."
+            )
+        random = check_random_state(self.random_state)
+        self._prepare(rows)
+        features = torch.from_numpy(np.ascontiguousarray(self._features(rows), np.float32))
+        target = torch.from_numpy(classes.astype(np.int64))
+        initial = self._initial(features.shape[1], len(self.classes_), random)
+        tensors = {
+            name: torch.tensor(value, dtype=torch.float32, requires_grad=True) for name, value in initial.items()
+        }
+        optimiser = getattr(torch.optim, self.optimiser)(list(tensors.values()), lr=self.rates[0][1])
+        self.history_: dict[str, list[float]] = {
+            "epoch": [],
+            "loss": [],
+            **{f"error_{name}": [] for name in watch or {}},
+        }
+        n_rows = len(features)
+        with _threads(torch, self.n_jobs), Progress(self.epochs * n_rows, 0, bool(self.verbose)) as bar:
+            for epoch in range(self.epochs):
+                rate = [value for start, value in self.rates if start <= epoch / self.epochs][-1]
+                optimiser.param_groups[0]["lr"] = rate
+                order = torch.from_numpy(random.permutation(n_rows))
+                total = 0.0
+                for some in order.split(self.batch):
+                    loss = self._loss(self._outputs(features[some], tensors, torch), target[some], torch)
+                    optimiser.zero_grad(set_to_none=True)
+                    loss.backward()
+                    optimiser.step()
+                    total += float(loss.detach()) * len(some)
+                    bar.update(len(some))
+                self.parameters_ = {name: value.detach().numpy().astype(float) for name, value in tensors.items()}
+                if not np.isfinite(total):
+                    raise ValidationError(
+                        f"{type(self).__name__}.fit: the loss is not finite after epoch {epoch + 1}. Lower the rates "
+                        f"(now {rate:g}) or the power, or scale the features."
+                    )
+                if watch and ((epoch + 1) % watch_every == 0 or epoch + 1 == self.epochs):
+                    for name, (seen, classes_seen) in watch.items():
+                        self.history_[f"error_{name}"].append(1.0 - self.score(seen, classes_seen))
+                    self.history_["epoch"].append(epoch + 1)
+                    self.history_["loss"].append(total / n_rows)
+        self.n_iter_ = self.epochs
+        return self
+
+    def outputs(self, X: ArrayLike) -> np.ndarray:
+        """Return the output units.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (n, n_classes)
+        """
+        check_is_fitted(self)
+        rows: Any = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        parts = [
+            self._outputs(self._features(rows[k : k + _ROWS]).astype(float, copy=False), self.parameters_, np)
+            for k in range(0, len(rows), _ROWS)
+        ]
+        return np.concatenate(parts)
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return the output units, or the difference of the two where there are two classes.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (n, n_classes) or (n,)
+        """
+        outputs = self.outputs(X)
+        return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 else outputs
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the class of the largest output unit.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        outputs = self.outputs(X)
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def _check(self) -> None:
+        owner = type(self).__name__
+        for what in ("epochs", "batch", "n_jobs"):
+            value = getattr(self, what)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValidationError(f"{owner}.{what}: {value!r} is not a positive whole number.")
+        starts = [start for start, _ in self.rates]
+        if not starts or starts[0] != 0 or starts != sorted(starts) or not all(rate > 0 for _, rate in self.rates):
+            raise ValidationError(
+                f"{owner}.rates: {self.rates!r} must be pairs (fraction of the epochs, rate) that start at 0 and rise, "
+                "with positive rates."
+            )
+
+
+@contextmanager
+def _threads(torch: Any, n: int) -> Iterator[None]:
+    """Let torch use so many threads, and take numbers below the normal range for 0, which is many times faster."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(before)
+
+
+def _torch() -> Any:
+    try:
+        return importlib.import_module("torch")
+    except ImportError:
+        raise ImportError(
+            "These classifiers are trained by torch, which is not installed. Install it with: pip install "
+            "'neurocircuits[torch]'"
+        ) from None

@@ -1,0 +1,123 @@
+"""Classifiers on learned features, against gradient descent written by hand and scikit-learn's own contract."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+pytest.importorskip("torch", reason="torch is not installed; get it with: pip install 'neurocircuits[torch]'")
+
+from neurocircuits.readout import BackpropClassifier, PowerClassifier, SigmoidClassifier
+
+ESTIMATORS = [
+    PowerClassifier(epochs=5, n=2.0, random_state=0),
+    SigmoidClassifier(epochs=60, rates=((0.0, 2.0),), random_state=0),
+    BackpropClassifier(30, epochs=40, rates=((0.0, 0.05),), random_state=0),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_accepts(estimator, check):
+    check(estimator)
+
+
+def hidden(n: int = 300, n_hidden: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    X, y = load_digits(return_X_y=True)
+    return X[:n] / 16 @ np.random.default_rng(0).normal(size=(64, n_hidden)), y[:n]
+
+
+def adam(gradient, parameters, batches, rates):
+    """Kingma and Ba (2015), algorithm 1, written out."""
+    mean = [np.zeros_like(p) for p in parameters]
+    square = [np.zeros_like(p) for p in parameters]
+    for t, (rows, rate) in enumerate(zip(batches, rates, strict=True), start=1):
+        for k, g in enumerate(gradient(parameters, rows)):
+            mean[k] = 0.9 * mean[k] + 0.1 * g
+            square[k] = 0.999 * square[k] + 0.001 * g**2
+            parameters[k] -= rate * (mean[k] / (1 - 0.9**t)) / (np.sqrt(square[k] / (1 - 0.999**t)) + 1e-8)
+    return parameters
+
+
+@pytest.mark.parametrize("scale", ["all", "each"])
+def test_the_power_layer_descends_its_loss_by_adam(scale):
+    """Rejects: another power, scale, target, exponent, schedule or order of minibatches."""
+    H, y = hidden()
+    settings = {"n": 1.5, "m": 6.0, "beta": 0.7, "scale": scale, "epochs": 4, "batch": 100}
+    found = PowerClassifier(**settings, rates=((0.0, 0.02), (0.5, 0.01)), random_state=3).fit(H, y)
+    f = np.maximum(H, 0) ** 1.5
+    f /= np.sqrt((f**2).mean() if scale == "all" else (f**2).mean(axis=0))
+    target = np.where(y[:, None] == np.arange(10), 1.0, -1.0)
+    random = np.random.RandomState(3)
+    S = random.uniform(-1, 1, (30, 10)) / np.sqrt(30)
+    batches = [rows for _ in range(4) for rows in np.split(random.permutation(300), 3)]
+
+    def gradient(parameters, rows):
+        c = np.tanh(0.7 * f[rows] @ parameters[0])
+        e = c - target[rows]
+        return [f[rows].T @ (6 * np.abs(e) ** 5 * np.sign(e) * (1 - c**2) * 0.7) / len(rows)]
+
+    (expected,) = adam(gradient, [S], batches, [0.02] * 6 + [0.01] * 6)
+    np.testing.assert_allclose(found.parameters_["S"], expected, atol=2e-4)
+    np.testing.assert_allclose(found.outputs(H), np.tanh(0.7 * f @ found.parameters_["S"]), atol=1e-12)
+
+
+def test_zanolas_layer_descends_its_loss():
+    """Rejects: a cross-entropy of logits, a missing offset, momentum."""
+    H, y = hidden()
+    found = SigmoidClassifier(epochs=3, batch=100, rates=((0.0, 0.3),), random_state=1).fit(H, y)
+    random = np.random.RandomState(1)
+    bound = 1 / np.sqrt(30)
+    S, b = random.uniform(-bound, bound, (30, 10)), random.uniform(-bound, bound, 10)
+    for _ in range(3):
+        for rows in np.split(random.permutation(300), 3):
+            o = 1 / (1 + np.exp(-(H[rows] @ S + b)))
+            e = np.exp(o) / np.exp(o).sum(axis=1, keepdims=True) - (y[rows, None] == np.arange(10))
+            d = e * o * (1 - o) / len(rows)
+            S, b = S - 0.3 * H[rows].T @ d, b - 0.3 * d.sum(axis=0)
+    np.testing.assert_allclose(found.parameters_["S"], S, atol=1e-5)
+    np.testing.assert_allclose(found.parameters_["b"], b, atol=1e-5)
+
+
+def test_backprop_reaches_the_hidden_layer():
+    """Rejects: a hidden layer that stays as it was drawn."""
+    X, y = load_digits(return_X_y=True)
+    X = X / 16
+    control = BackpropClassifier(100, epochs=40, random_state=0).fit(
+        X[:1200], y[:1200], watch={"test": (X[1200:], y[1200:])}, watch_every=20
+    )
+    frozen = np.random.RandomState(0).uniform(-1, 1, (64, 100)) / 8
+    assert np.abs(control.parameters_["W"] - frozen).max() > 0.05
+    assert control.history_["epoch"] == [20, 40]
+    assert control.history_["error_test"][-1] == pytest.approx(1 - control.score(X[1200:], y[1200:]))
+    assert control.score(X[1200:], y[1200:]) > 0.88
+
+
+def test_the_same_seed_gives_the_same_layer():
+    H, y = hidden()
+    one = PowerClassifier(epochs=2, random_state=5)
+    a, b = (clone(one).fit(H, y).outputs(H) for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+    assert np.abs(a - PowerClassifier(epochs=2, random_state=6).fit(H, y).outputs(H)).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"n": 0.0}, "PowerClassifier.n: 0.0 is not positive"),
+        ({"scale": "none"}, "neither 'all' nor 'each'"),
+        ({"epochs": 0}, "PowerClassifier.epochs: 0 is not a positive whole number"),
+        ({"rates": ((0.5, 1e-3),)}, "must be pairs"),
+    ],
+)
+def test_bad_settings_get_a_clear_error(settings, words):
+    H, y = hidden()
+    with pytest.raises(ValueError, match=words.replace("(", r"\(")):
+        PowerClassifier(**settings).fit(H, y)
+
+
+def test_one_class_is_refused():
+    with pytest.raises(ValueError, match="one class"):
+        PowerClassifier().fit(np.ones((5, 3)), np.zeros(5))
