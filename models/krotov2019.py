@@ -221,7 +221,8 @@ def twin(signed: Circuit, initial: Any) -> Circuit:
 
 def transmitted(p: float) -> str:
     """Return what a synapse passes on: the current is an inner product whose metric depends on the row."""
-    return "w*r_pre" if p == 2 else f"sign(w)*abs(w)**{p - 1:g}*r_pre"
+    power = {2: "", 3: "*abs(w)"}.get(int(p)) if p in (2, 3) else f"*abs(w)**{p - 2:g}"
+    return f"w{power}*r_pre"
 
 
 def _plastic(rule: Any, p: float, initial: Weights | None) -> Synapses:

@@ -50,7 +50,7 @@ class Timing:
         self.n_phases = len(protocol.phases)
         self.overridden = {key for phase in protocol.phases for key in phase.parameters}
         self.clamped = {i.population for phase in protocol.phases for i in phase.interventions if isinstance(i, Clamp)}
-        self.boundaries = np.arange(0, schedule.n_slots, schedule.phase_slots)
+        self.boundaries = np.arange(0, schedule.n_slots + 1, schedule.phase_slots)  # with the end, where none begins
         self._chosen = _choice(b2)
         self._at_boundaries: dict[str, tuple[Any, list[tuple[int, str]]]] = {}
         self._operations: list[Any] = []  # a network finds them through their owners, which hold them weakly
@@ -69,7 +69,8 @@ class Timing:
 
     def phase_values(self, values: list[float], name: str) -> Any:
         """Return a function of time that holds one value for each phase."""
-        return self.at_boundaries(np.asarray(values, dtype=float)[self.schedule.phase_of[self.boundaries]], name)
+        phases = np.minimum(self.schedule.phase_of[self.boundaries], self.n_phases - 1)
+        return self.at_boundaries(np.asarray(values, dtype=float)[phases], name)
 
     def overrides(self, key: str, default: float, name: str) -> Any:
         """Return a parameter as a function of time, with what phases override."""

@@ -6,7 +6,7 @@ If a population term gates every term, only the rows that it leaves alive are co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,8 @@ class Layer:
     def __init__(self) -> None:
         self._found: list[tuple[Any, np.ndarray, list[np.ndarray]]] = []
 
-    def ranked(self, x: Any, k: Any) -> np.ndarray:
-        """Return 1 where ``x`` (batch, unit) is the k-th largest of its row, else 0; ties go to the lower index."""
+    def place(self, x: Any, k: Any) -> np.ndarray:
+        """Return where ``x`` (batch, unit) is the k-th largest of each row; ties go to the lower index."""
         rank = int(k)
         if not 1 <= rank <= x.shape[1]:
             raise ValidationError(f"ranked(x, {k:g}): there is no such rank among {x.shape[1]} units, counted from 1.")
@@ -41,9 +41,11 @@ class Layer:
         while len(order) < rank:
             order.append(rest.argmax(axis=1))
             rest[rows, order[-1]] = -np.inf
-        gate = np.zeros_like(rest)
-        gate[rows, order[rank - 1]] = 1.0
-        return gate
+        return order[rank - 1]
+
+    def ranked(self, x: Any, k: Any) -> np.ndarray:
+        """Return 1 where ``x`` (batch, unit) is the k-th largest of its row, else 0."""
+        return _ones(self.place(x, k), x)
 
     def evaluate(self, expression: Expression, values: Mapping[str, Any]) -> np.ndarray:
         """Evaluate a population term."""
@@ -52,9 +54,59 @@ class Layer:
             "winner": lambda x: self.ranked(x, 1),
             "total": lambda x: np.broadcast_to(x.sum(axis=1, keepdims=True), x.shape),
         }
-        return expression.evaluate(
-            {name: dense(v) if np.ndim(v := values[name]) else v for name in expression.names}, functions
-        )
+        return expression.evaluate(_dense(expression, values), functions)
+
+    def picked(
+        self, expressions: Mapping[str, Expression], values: Mapping[str, Any], n_units: int
+    ) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
+        """Evaluate terms for the units alone that some rank picks, since they are 0 for all others.
+
+        Returns
+        -------
+        terms : dict of str to ndarray, shape (batch, picked unit)
+            By name.
+        units : ndarray of int
+            Which units these are. None instead of both if a term is not 0 elsewhere, or needs a sum over the layer.
+        """
+        places: list[np.ndarray] = []
+
+        def pick(x: Any, k: Any = 1) -> float:
+            places.append(self.place(x, k))
+            return 0.0
+
+        for expression in expressions.values():
+            before = len(places)
+            elsewhere = expression.evaluate(
+                _dense(expression, values), {"ranked": pick, "winner": pick, "total": _no_sum}
+            )
+            if len(places) == before or np.any(elsewhere != 0):
+                return None
+        units, calls = np.unique(np.concatenate(places)), iter(places)
+
+        def gate(x: Any, k: Any = 1) -> np.ndarray:
+            return _ones(np.searchsorted(units, next(calls)), x)
+
+        terms = {}
+        for name, expression in expressions.items():
+            some = {
+                n: v[..., units] if np.shape(v)[-1:] == (n_units,) else v for n, v in _dense(expression, values).items()
+            }
+            terms[name] = expression.evaluate(some, {"ranked": gate, "winner": gate})
+        return terms, units
+
+
+def _no_sum(x: Any) -> float:
+    return np.nan  # which is not 0
+
+
+def _ones(places: np.ndarray, like: np.ndarray) -> np.ndarray:
+    gate = np.zeros(like.shape, np.result_type(like, np.float32))
+    gate[np.arange(len(places)), places] = 1.0
+    return gate
+
+
+def _dense(expression: Expression, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: dense(v) if np.ndim(v := values[name]) else v for name in expression.names}
 
 
 class Drift:
@@ -105,14 +157,15 @@ class Drift:
             Postsynaptic units that the rows belong to, where the others do not change; None for all.
         """
         self._evaluate()
-        live = self._live_rows()
+        live = self._live_rows() if self._picked is None else self._picked
         if not self.rule.terms:
             drift = factor * self._pointwise()
         elif live is None:
             drift = self._sum(factor, self._names, self._weights)
         else:
             rows = self._weights[live]
-            drift = self._sum(factor, _Rows(self._names, live, rows), rows)
+            known = self.rule.layer_terms if self._picked is not None else ()
+            drift = self._sum(factor, _Rows(self._names, live, rows, known), rows)
         if self._mask is not None:
             drift *= self._mask if live is None else self._mask[live]
         return drift, live
@@ -125,10 +178,16 @@ class Drift:
             own |= self.parameters
             self._constants = [float(term.constant(own)) for term in self._terms]
             self._factors = {n: [float(term.constant(own)) for term in a.terms] for n, a in rule.aggregates.items()}
+        self._picked: np.ndarray | None = None
         if rule.layer_terms:
-            layer = Layer()
-            for name, (_, expression) in rule.layer_terms.items():
-                own[name] = layer.evaluate(expression, self._names)
+            layer, terms = Layer(), {name: expression for name, (_, expression) in rule.layer_terms.items()}
+            few = rule.gates == tuple(terms) and not rule.aggregates
+            picked = layer.picked(terms, self._names, len(self._weights)) if few else None
+            if picked is not None:
+                terms_of_few, self._picked = picked
+                own |= terms_of_few
+            else:
+                own |= {name: layer.evaluate(expression, self._names) for name, expression in terms.items()}
         for name, aggregate in rule.aggregates.items():
             own[name] = self._aggregate(aggregate, self._factors[name])
 
@@ -203,17 +262,17 @@ class Drift:
 
 
 class _Rows(Mapping[str, Any]):
-    """The names of a rule with the postsynaptic side cut to some rows."""
+    """The names of a rule with the postsynaptic side cut to some rows, but for those that are cut already."""
 
-    def __init__(self, names: Sided, live: np.ndarray, weights: np.ndarray) -> None:
-        self.names, self.live, self.weights = names, live, weights
+    def __init__(self, names: Sided, live: np.ndarray, weights: np.ndarray, cut: Container[str] = ()) -> None:
+        self.names, self.live, self.weights, self.cut = names, live, weights, cut
 
     def __getitem__(self, name: str) -> Any:
         if name == "w":
             return self.weights
         value = self.names[name]
         n_post = self.names["n_post"]
-        if name.endswith("_pre") or np.ndim(value) == 0 or value.shape[-1] != n_post:
+        if name.endswith("_pre") or np.ndim(value) == 0 or value.shape[-1] != n_post or name in self.cut:
             return value
         return value[..., self.live]
 

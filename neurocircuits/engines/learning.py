@@ -150,7 +150,7 @@ class Learner:
         low, high = pathway.bounds
         capped = self._bounds.get(pathway.name, (low, high))
         if live is not None:
-            capped = tuple(np.broadcast_to(bound, weights.shape)[live] for bound in capped)
+            capped = tuple(bound[live] if np.ndim(bound) else bound for bound in capped)
         normalise = pathway.declaration.normalise
         per_step = normalise if normalise is not None and normalise.every == "step" else None
         revised = per_step is not None or (mask is not None and not low <= 0.0 <= high)
@@ -175,7 +175,10 @@ def _around(values: np.ndarray, step: Cap, bounds: Bounds) -> Bounds:
 def _clip(values: np.ndarray, low: Any, high: Any, out: np.ndarray) -> None:
     if np.ndim(high) or high < np.inf:
         np.minimum(values, high, out=values)
-    np.maximum(values, low, out=out)
+    if np.ndim(low) or low > -np.inf:
+        np.maximum(values, low, out=out)
+    elif out is not values:
+        out[...] = values
 
 
 def _change(

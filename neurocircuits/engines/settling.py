@@ -122,9 +122,9 @@ class Settler:
                 self.delivered[pathway.name] = part
             part, total = self.delivered[pathway.name], totals.get(pathway.input)
             if total is None:
-                totals[pathway.input] = np.array(part) if pathway.applied_sign > 0 else -part
+                totals[pathway.input] = part if pathway.applied_sign > 0 else -part
             else:
-                (np.add if pathway.applied_sign > 0 else np.subtract)(total, part, out=total)
+                totals[pathway.input] = total + part if pathway.applied_sign > 0 else total - part
         for fed in inputs:
             total = totals.get(fed)
             n_units = self.plan.populations[name].n_units
@@ -136,7 +136,8 @@ class Settler:
             new = {state: value(values) for state, value in population.fixed_points.items() if state != but}
             shape = (len(values.data["drive"]), population.n_units)
             for state, value in new.items():
-                values.data[state] = np.array(value if np.shape(value) == shape else np.broadcast_to(value, shape))
+                fresh = np.shape(value) == shape and not any(value is known for known in values.data.values())
+                values.data[state] = value if fresh else np.array(np.broadcast_to(value, shape))
 
     def _solve_threshold_linear(self, loop: Loop, n_rows: int, tolerance: float, warm: bool) -> Solution:
         problem = self._problems.get(loop.populations)

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neurocircuits.errors import ValidationError
+from neurocircuits.errors import UnsupportedError, ValidationError
 from neurocircuits.progress import Progress
 
 Rates = Sequence[tuple[float, float]]
@@ -88,6 +88,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If the data are no numbers, or there are fewer than two classes.
+        UnsupportedError
+            If torch is not installed.
         """
         torch = _torch()
         rows: Any
@@ -113,6 +115,13 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
             "loss": [],
             **{f"error_{name}": [] for name in watch or {}},
         }
+        watched = {
+            name: (
+                features if seen is X else torch.from_numpy(np.asarray(self._features(np.asarray(seen)), np.float32)),
+                np.asarray(classes_seen),
+            )
+            for name, (seen, classes_seen) in (watch or {}).items()
+        }
         n_rows = len(features)
         with _threads(torch, self.n_jobs), Progress(self.epochs * n_rows, 0, bool(self.verbose)) as bar:
             for epoch in range(self.epochs):
@@ -134,8 +143,11 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
                         f"(now {rate:g}) or the power, or scale the features."
                     )
                 if watch and ((epoch + 1) % watch_every == 0 or epoch + 1 == self.epochs):
-                    for name, (seen, classes_seen) in watch.items():
-                        self.history_[f"error_{name}"].append(1.0 - self.score(seen, classes_seen))
+                    with torch.no_grad():
+                        for name, (seen, classes_seen) in watched.items():
+                            best = [self._outputs(part, tensors, torch).argmax(dim=1) for part in seen.split(_ROWS)]
+                            wrong = self.classes_[torch.cat(best).numpy()] != classes_seen
+                            self.history_[f"error_{name}"].append(float(wrong.mean()))
                     self.history_["epoch"].append(epoch + 1)
                     self.history_["loss"].append(total / n_rows)
         self.n_iter_ = self.epochs
@@ -222,7 +234,7 @@ def _torch() -> Any:
     try:
         return importlib.import_module("torch")
     except ImportError:
-        raise ImportError(
+        raise UnsupportedError(
             "These classifiers are trained by torch, which is not installed. Install it with: pip install "
             "'neurocircuits[torch]'"
         ) from None

@@ -206,8 +206,8 @@ def a_gate_is_taken_for_one_wherever_it_occurs(patch: Patch) -> None:
 
 
 def ranks_count_from_the_smallest(patch: Patch) -> None:
-    ranked = drifts.Layer.ranked
-    patch.setattr(drifts.Layer, "ranked", lambda self, x, k: ranked(self, -np.asarray(x, float), k))
+    place = drifts.Layer.place
+    patch.setattr(drifts.Layer, "place", lambda self, x, k: place(self, -np.asarray(x, float), k))
 
 
 def sub_steps(module: Any = test_learning) -> None:

@@ -15,7 +15,7 @@ import pytest
 import neurocircuits as nc
 from neurocircuits.declare import rules
 from neurocircuits.results.schema import validate
-from tests.contracts.cases import CASES, N_S, STANDALONE
+from tests.contracts.cases import CASES, N_E, N_S, STANDALONE, cells
 
 DURATION, DT = 0.1, 2e-4
 ENGINES = {
@@ -113,6 +113,30 @@ def test_what_is_off_does_not_learn_and_what_is_on_does(name, engine):
         if path.startswith("/slow/") or circuit.pathway(path.split("/")[2]).rule is not None:
             for k in range(3):
                 assert np.abs(values[k + 1] - values[k]).max() > 1e-4 * np.abs(values[k]).max(), (path, k)
+
+
+@pytest.mark.parametrize(
+    "engine", [pytest.param(name, marks=[pytest.mark.standalone] if name == STANDALONE else []) for name in ENGINES]
+)
+def test_scaled_weights_stay_within_their_bounds(engine):
+    """Rejects a scale that takes weights out of their bounds, or makes synapses that do not exist."""
+    exists = np.arange(N_E * N_S).reshape(N_E, N_S) % 3 > 0
+    initial = np.where(exists, np.linspace(0.1, 0.4, N_E * N_S).reshape(N_E, N_S), 0.0)
+    synapses = nc.Synapses(
+        "S", "E", weights=np.maximum(initial, 0.1), connectivity=nc.Explicit(*np.nonzero(exists)), bounds=(0.1, 0.4)
+    )
+    circuit = nc.Circuit("bounded", [nc.Population("S", N_S), cells()], [synapses])
+    stimuli = {"S": nc.Patterns(np.ones((1, N_S)), duration=DURATION)}
+    scales = [nc.Scale("S_to_E", 2.0, post=[0, 1]), nc.Scale("S_to_E", 0.25, pre=[0, 1, 2])]
+    phases = [nc.Phase(f"scaled_{k}", stimuli, interventions=[scale]) for k, scale in enumerate(scales)]
+    result = nc.run(circuit, nc.Protocol(phases), ENGINES[engine], progress=False)
+    expected = [initial]
+    for scale in scales:
+        chosen = scale.mask(initial.shape) & exists
+        expected.append(np.where(chosen, np.clip(expected[-1] * scale.factor, 0.1, 0.4), expected[-1]))
+    w = result["/synapses/S_to_E"].ds["w"].values
+    np.testing.assert_allclose(w, expected, rtol=1e-15)
+    assert w[:, exists].min() == 0.1 and w.max() == 0.4 and not w[:, ~exists].any()
 
 
 @pytest.mark.parametrize(("name", "engine"), matrix("brian2-runtime", STANDALONE))

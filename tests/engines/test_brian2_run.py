@@ -88,11 +88,16 @@ def test_the_time_of_a_presentation_is_constant():
     """Rejects: a run() for each presentation, and anything whose cost grows with the number of presentations.
 
     A neighbour on the machine lengthens processor time, too, up to twofold and for seconds, but never shortens it. So the
-    least of several runs is compared: a neighbour would have to be there for the end of each and for no beginning.
+    least over runs is compared: a neighbour would have to be there for the end of all of them and not for each beginning.
     """
-    times = np.array([times_of(400, 20) for _ in range(3)])
-    assert times[:, -6:].min() < 1.3 * times[:, :6].min()
-    assert times.min() / 20 < 0.02  # 150 ms is what one more run() takes
+    early, late = [], []
+    for k in range(12):
+        times = times_of(400, 20)
+        early, late = [*early, *times[:6]], [*late, *times[-6:]]
+        if k >= 2 and min(late) < 1.15 * min(early):
+            break
+    assert min(late) < 1.15 * min(early)
+    assert min(early) / 20 < 0.02  # 150 ms is what one more run() takes
 
 
 @pytest.mark.slow

@@ -14,7 +14,9 @@ from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.engines.steady_state import SteadyState
 
 FIGURES = reproduce.figures()
+NEEDED = {"krotov2019_mnist": ("torch",)}
 EXPECTED = {
+    "krotov2019_mnist",
     "rate_versus_time",
     "seung2018_balance",
     "seung2018_convergence",
@@ -24,6 +26,13 @@ EXPECTED = {
 }
 
 pytestmark = pytest.mark.parametrize("name", sorted(FIGURES))
+
+
+@pytest.fixture(autouse=True)
+def needs(name: str) -> None:
+    """Skip a figure whose libraries are not installed, and say how to get them."""
+    for library in NEEDED.get(name, ()):
+        pytest.importorskip(library, reason=f"needs {library}: pip install 'neurocircuits[{library}]'")
 
 
 @pytest.fixture(scope="module")

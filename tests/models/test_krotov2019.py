@@ -226,7 +226,7 @@ def test_the_twin_under_dales_law_is_the_signed_circuit(step: nc.Euler) -> None:
     """Currents and weights to 1e-12, through 30 changes of sign or more; no sign flips."""
     rng = np.random.default_rng(10)
     u, w = rng.random((400, 16)) * (rng.random((400, 16)) < 0.4), rng.normal(0, 0.5, (8, 16))
-    signed = krotov2019.circuit(16, 8, p=3.0, k=3, initial=nc.Given(w), step=step, eta="2 Hz")
+    signed = krotov2019.circuit(16, 8, p=3.0, k=3, initial=nc.Given(w), step=step, eta="5 Hz")
     phase = nc.Phase("learn", {"S": nc.Patterns(u)}, record=nc.Record("current"))
     engine = nc.SteadyState(batch=5)
     one, other = run(signed, phase, engine=engine), run(krotov2019.twin(signed, w), phase, engine=engine)

@@ -48,7 +48,8 @@ def test_the_power_layer_descends_its_loss_by_adam(scale):
     settings = {"n": 1.5, "m": 6.0, "beta": 0.7, "scale": scale, "epochs": 4, "batch": 100}
     found = PowerClassifier(**settings, rates=((0.0, 0.02), (0.5, 0.01)), random_state=3).fit(H, y)
     f = np.maximum(H, 0) ** 1.5
-    f /= np.sqrt((f**2).mean() if scale == "all" else (f**2).mean(axis=0))
+    size = np.sqrt((f**2).mean() if scale == "all" else (f**2).mean(axis=0))
+    f /= np.where(size > 0, size, 1.0)
     target = np.where(y[:, None] == np.arange(10), 1.0, -1.0)
     random = np.random.RandomState(3)
     S = random.uniform(-1, 1, (30, 10)) / np.sqrt(30)
