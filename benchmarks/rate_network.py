@@ -52,7 +52,7 @@ def measured(n_units: int, n_inputs: int, dtype: str, held: int, warming: int, n
     watch = InTurn(make, warming, n_batches)
     stimulus = nc.Patterns(values, duration=1e-3 * held)
     protocol = nc.Protocol([nc.Phase("show", {"X": stimulus}, epochs=100_000, plasticity=False)])
-    engine = nc.Brian2(dt="1 ms", dtype=dtype, tolerance=None, target="numpy")
+    engine = nc.Brian2(dt="1 ms", dtype=dtype, tolerance=None)
     nc.run(network(n_units, n_inputs), protocol, engine, progress=False, watch=watch, watch_every=per_batch)
     what = "stimulus changes each step" if held == 1 else f"stimulus held for {held} steps"
     against = "both products" if held == 1 else "the recurrent product alone"

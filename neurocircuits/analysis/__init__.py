@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from neurocircuits.analysis.balance import balance_measures, ei_balance
 from neurocircuits.analysis.compare import compare, difference
+from neurocircuits.analysis.competition import collapse
 from neurocircuits.analysis.decorrelation import (
     bound_excess,
     copositivity,
@@ -51,6 +52,7 @@ __all__ = [
     "balance_measures",
     "bound_excess",
     "circuit_stability",
+    "collapse",
     "compare",
     "copositivity",
     "copositivity_form",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import sysconfig
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from neurocircuits.compile.plan import Plan
@@ -136,7 +138,8 @@ class Brian2(Engine):
         """Return the code generation target for a protocol."""
         if self.target != "auto":
             return self.target
-        if protocol is None or shutil.which("gcc") is None:
+        headers = Path(sysconfig.get_path("include"), "Python.h")  # Debian leaves them to python3-dev
+        if protocol is None or shutil.which("gcc") is None or not headers.exists():
             return "numpy"
         steps = sum(self.n_steps(phase) for phase in protocol.phases)
         return "cython" if steps > _COMPILING_PAYS_AFTER else "numpy"

@@ -208,7 +208,7 @@ def test_collapse_measures() -> None:
 COLLAPSING = {
     "small initial weights": {"initial": nc.Normal(0.0, 0.1), "epochs": 30},
     "one unit takes all without a push": {"initial": nc.Normal(0.0, 0.01), "delta": 0.0, "epochs": 10},
-    "few units, of which several win": {"n_hidden": 10, "k": 7, "epochs": 60},
+    "a strong push, and several winners": {"n_hidden": 20, "delta": 0.8, "epochs": 60},
 }
 HEALTHY = {"defaults": {"epochs": 20}, "lower delta": {"delta": 0.1, "epochs": 60}}
 
