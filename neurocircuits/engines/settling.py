@@ -112,6 +112,19 @@ class Settler:
         for name in sorted(populations, key=self._turn.__getitem__):
             self._feed(name, tuple(self.plan.populations[name].inputs), n_rows, delivered)
 
+    def follow(self, n_rows: int) -> None:
+        """Let the inputs of all populations follow weights that learned, while states are held."""
+        for name, part in self.delivered.items():
+            pathway = self.plan.pathways[name]
+            rows = self.store.touched.get(pathway.owner)
+            if pathway.owner not in self.plan.plastic or (rows is not None and not len(rows)):
+                continue
+            if rows is None or pathway.transposed or pathway.part:
+                self.delivered[name] = contribution(pathway, self.store, self.values[pathway.pre], n_rows)
+            else:
+                part[:, rows] = contribution(pathway, self.store, self.values[pathway.pre], n_rows, rows)
+        self.feed(tuple(self.plan.driven), n_rows, self.delivered)
+
     def _feed(self, name: str, inputs: Collection[str], n_rows: int, delivered: Container[str]) -> None:
         totals: Parts = {}
         for pathway in self._into[name]:
@@ -208,10 +221,12 @@ class Settler:
         self.feed(loop.populations, n_rows)
         return solution
 
-    def slopes(self, loop: Loop, layout: list[tuple[str, str, slice]], x: np.ndarray) -> np.ndarray:
+    def slopes(
+        self, loop: Loop, layout: list[tuple[str, str, slice]], x: np.ndarray, delivered: Container[str] = ()
+    ) -> np.ndarray:
         """Return the right-hand sides of all states of a loop at ``x``, (batch, states)."""
         self._scatter(layout, x)
-        self.feed(loop.populations, len(x))
+        self.feed(loop.populations, len(x), delivered)
         slopes = np.empty_like(x)
         for name, state, place in layout:
             slopes[:, place] = self.plan.populations[name].states[state](self.values[name].unclamped())
@@ -275,7 +290,9 @@ class Settler:
         whole = Loop(tuple(self.plan.driven), True, (), ())
         layout = self._layout(whole)
         x = self._gather(layout, n_rows, True)
-        for _ in range(round(duration / step)):
-            x = x + step * self.slopes(whole, layout, x)
-        self._scatter(layout, x)
         self.feed(whole.populations, n_rows)
+        fixed = [name for name in self.delivered if self.plan.populations[self.plan.pathways[name].pre].is_source]
+        for _ in range(round(duration / step)):
+            x = x + step * self.slopes(whole, layout, x, fixed)
+        self._scatter(layout, x)
+        self.feed(whole.populations, n_rows, fixed)

@@ -144,8 +144,11 @@ class SteadyStateSimulation(Simulation):
                             max(iterations, solution.iterations),
                         )
                     settled = True
+                elif plastic:
+                    self.settler.follow(n_rows)
                 if plastic:
                     self._learn(
+                        n_rows,
                         window.duration / self.engine.substeps,
                         window.step,
                         window.hold,
@@ -157,11 +160,19 @@ class SteadyStateSimulation(Simulation):
         return Readings(parts, self._read, residual, np.full(n_rows, iterations), np.full(n_rows, np.nan))
 
     def _learn(
-        self, seconds: float, step: float | None, hold: bool, scale: Callable[[str], float], progress: float
+        self,
+        n_rows: int,
+        seconds: float,
+        step: float | None,
+        hold: bool,
+        scale: Callable[[str], float],
+        progress: float,
     ) -> None:
         """Learn for a sub-step; where activity is held and a step is given, in that step."""
         n_steps = max(1, round(seconds / step)) if hold and step is not None else 1
-        for _ in range(n_steps):
+        for k in range(n_steps):
+            if k:
+                self.settler.follow(n_rows)
             self.learner.step(seconds / n_steps, scale, progress)
 
     def _check(self, residual: np.ndarray, tolerance: float, parts: dict[str, Presentations]) -> None:

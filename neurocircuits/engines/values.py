@@ -39,6 +39,7 @@ class WeightStore:
         self.arrays: dict[str, np.ndarray] = {}
         self.masks: dict[str, np.ndarray] = {}
         self._transmitted: dict[tuple[str, int], np.ndarray] = {}
+        self.touched: dict[str, np.ndarray | None] = {}  # rows of an owner that changed last, None for all
         self.scales = {p.name: [float(term.constant({})) for term in p.terms] for p in plan.pathways.values()}
         for pathway in plan.pathways.values():
             if pathway.owns:
@@ -116,6 +117,7 @@ class WeightStore:
 
     def changed(self, owner: str, rows: np.ndarray | None = None) -> None:
         """Say that the array of ``owner`` changed, in some rows or everywhere, so that what was kept is refreshed."""
+        self.touched[owner] = rows
         for (name, term), kept in list(self._transmitted.items()):
             pathway = self.plan.pathways[name]
             if pathway.owner != owner:
@@ -231,11 +233,13 @@ def presynaptic(expression: Expression | None, values: Mapping[str, Any], suffix
     return expression({name: dense(value) if hasattr(value, "toarray") else value for name, value in names.items()})
 
 
-def contribution(pathway: PathwayPlan, store: WeightStore, pre: PopulationValues, n_rows: int) -> np.ndarray:
-    """Return what a pathway delivers, (batch, post), without its sign."""
+def contribution(
+    pathway: PathwayPlan, store: WeightStore, pre: PopulationValues, n_rows: int, rows: Any = slice(None)
+) -> np.ndarray:
+    """Return what a pathway delivers, (batch, post), without its sign; to some postsynaptic units if ``rows`` says so."""
     total: Any = None
     for k, term in enumerate(pathway.terms):
-        matrix, scale = store.transmitted(pathway, k), store.scales[pathway.name][k]
+        matrix, scale = store.transmitted(pathway, k)[rows], store.scales[pathway.name][k]
         factor = presynaptic(term.pre, pre)
         if factor is None or np.ndim(factor) == 0:
             part = np.broadcast_to(matrix.sum(axis=1) * (1.0 if factor is None else factor), (n_rows, matrix.shape[0]))
@@ -245,7 +249,7 @@ def contribution(pathway: PathwayPlan, store: WeightStore, pre: PopulationValues
             part = factor @ matrix.T
         part = part if scale == 1.0 else scale * part
         total = part if total is None else total + part
-    return np.zeros((n_rows, store.magnitude(pathway).shape[0])) if total is None else np.asarray(total)
+    return np.zeros((n_rows, len(store.magnitude(pathway)[rows]))) if total is None else np.asarray(total)
 
 
 def received(

@@ -43,15 +43,10 @@ def online(engine: nc.Brian2 | nc.SteadyState, seed: int) -> xr.DataTree:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_continuous_time_finds_the_bars_and_the_weights_of_steady_states(seed: int) -> None:
-    """dt = tau/10 and 10 tau a presentation, on Brian 2; the weights differ by tau/duration at most."""
+    """dt = tau/10 and 10 tau a presentation, on Brian 2; features differ by tau/duration at most."""
     continuous, steady = online(nc.Brian2(dt="0.5 ms"), seed), online(nc.SteadyState(), seed)
-    for name in ("S_to_E", "E_to_I"):
-        w, expected = (tree[f"/synapses/{name}"].ds["w"].values for tree in (continuous, steady))
-        difference = np.linalg.norm(w[-1] - expected[-1]) / np.linalg.norm(expected[-1])
-        print(f"seed {seed}, {name}: difference {difference:.4f}")
-        assert difference < 0.005 / DURATION  # tau/duration: the part of a presentation that rates take to arrive
+    w, expected = (tree["/synapses/S_to_E"].ds["w"].values[-1] for tree in (continuous, steady))
+    difference = np.linalg.norm(w - expected) / np.linalg.norm(expected)
+    assert difference < 0.005 / DURATION  # tau/duration: the part of a presentation that rates take to arrive
     found = bars_found(continuous["/synapses/S_to_E"].ds["w"].values[-1])
-    print(
-        f"seed {seed}: {found} bars of 16, with steady states {bars_found(steady['/synapses/S_to_E'].ds['w'].values[-1])}"
-    )
     assert found >= 15
