@@ -236,7 +236,7 @@ def presynaptic(expression: Expression | None, values: Mapping[str, Any], suffix
 def contribution(
     pathway: PathwayPlan, store: WeightStore, pre: PopulationValues, n_rows: int, rows: Any = slice(None)
 ) -> np.ndarray:
-    """Return what a pathway delivers, (batch, post), without its sign; to some postsynaptic units if ``rows`` says so."""
+    """Return what a pathway delivers, (batch, post), without its sign; to the postsynaptic ``rows`` alone if given."""
     total: Any = None
     for k, term in enumerate(pathway.terms):
         matrix, scale = store.transmitted(pathway, k)[rows], store.scales[pathway.name][k]
