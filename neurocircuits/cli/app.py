@@ -114,7 +114,8 @@ def run(
     engine: Annotated[str, typer.Option("--engine", metavar="E", help="How to run.")] = "steady-state",
     set_: Settings = [],  # noqa: B006
     data: Annotated[
-        str | None, typer.Option("--data", metavar="NAME", help="digits, bars or mnist, scaled to unit power.")
+        str | None,
+        typer.Option("--data", metavar="NAME", help="digits, bars, mnist, cifar10, or a .npy, .npz or .csv."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of all random streams.")] = 0,
     output: Output = None,

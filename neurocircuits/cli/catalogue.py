@@ -88,7 +88,11 @@ def data_sets() -> dict[str, Factory]:
     """Return the data sets by name."""
     package = importlib.import_module("neurocircuits.datasets")
     public = {name: getattr(package, name) for name in sorted(package.__all__)}
-    loaders = {name: f for name, f in public.items() if inspect.isfunction(f) and _returns(f) == "Dataset"}
+    loaders = {
+        name: f
+        for name, f in public.items()
+        if inspect.isfunction(f) and _returns(f) == "Dataset" and "path" not in inspect.signature(f).parameters
+    }
     return {name: Factory(name, loader, _keywords(loader)) for name, loader in loaders.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from neurocircuits.cli import catalogue, settings
@@ -30,8 +31,8 @@ def experiment(model: str, protocol: str, engine: str, data: str | None, pairs: 
     model, protocol, engine : str
         Names, as `neurocircuits list` shows them.
     data : str or None
-        Name of the data set; unless given, the one that the circuit is named after, as ``seung2018.bars``, else the
-        digits.
+        Name of the data set, or a file of stimuli (`neurocircuits.datasets.from_file`); unless given, the one that the
+        circuit is named after, as ``seung2018.bars``, else the digits.
     pairs : iterable of str
         ``key=value`` for the circuit, ``protocol.key=value``, ``engine.key=value`` and ``data.key=value``.
     seed : int
@@ -49,10 +50,16 @@ def experiment(model: str, protocol: str, engine: str, data: str | None, pairs: 
     given: dict[str, Any] = {}
     shown = ""
     if "values" in of_protocol.settings:
+        from neurocircuits.datasets import from_file
+
         sets = catalogue.data_sets()
         variant = of_model.name.rpartition(".")[2]
         name = data or (variant if variant in sets else DEFAULT_DATA)
-        loaded = settings.make(catalogue.data_set(name), texts["data"], {"n": N_BARS, "rng": seed}, "data.")
+        loaded = (
+            from_file(name)
+            if Path(name).suffix
+            else settings.make(catalogue.data_set(name), texts["data"], {"n": N_BARS, "rng": seed}, "data.")
+        )
         scaled, constant = loaded.unit_power()
         labels = scaled.labels if scaled.labels is not None and scaled.labels.ndim == 1 else None
         given = {"values": scaled.values, "labels": labels, "n_sensory": scaled.n_features}

@@ -10,7 +10,8 @@ from neurocircuits.datasets._bars import bar_templates, bars
 from neurocircuits.datasets._cifar10 import cifar10
 from neurocircuits.datasets._digits import digits
 from neurocircuits.datasets._fetch import cache_folder, data_folder
+from neurocircuits.datasets._files import from_file
 from neurocircuits.datasets._mnist import mnist
 from neurocircuits.datasets.dataset import Dataset
 
-__all__ = ["Dataset", "bar_templates", "bars", "cache_folder", "cifar10", "data_folder", "digits", "mnist"]
+__all__ = ["Dataset", "bar_templates", "bars", "cache_folder", "cifar10", "data_folder", "digits", "from_file", "mnist"]

@@ -32,21 +32,26 @@ def test_minibatches_find_every_bar(seed: int) -> None:
     assert bars_found(tree["/synapses/S_to_E"].ds["w"].values[-1]) == 16
 
 
-def online(engine: nc.Brian2 | nc.SteadyState, seed: int) -> xr.DataTree:
+def online(engine: nc.Brian2 | nc.SteadyState, seed: int, n: int = N_ONLINE) -> xr.DataTree:
     """Learn from one stimulus after another, plasticity on throughout, with a gain floor that keeps the loop slow."""
     rates = {"eta_excitatory": "0.04 Hz", "eta_inhibitory": "0.1 Hz", "eta_gain": "0.1 Hz"}
-    data = datasets.bars(N_ONLINE, rng=seed).unit_power()[0]
+    data = datasets.bars(N_ONLINE, rng=seed).unit_power()[0][:n]
     phase = nc.Phase("learn", {"S": nc.Patterns(data.stored, scale=data.scale, duration=DURATION)})
     return nc.run(seung2018.bars(gain_floor=0.02, **rates), nc.Protocol([phase]), engine, seed, progress=False)
 
 
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
+def test_continuous_time_learns_the_weights_of_steady_states(seed: int) -> None:
+    """dt = tau/10 and 10 tau a presentation. Rejects a difference beyond the time that rates take to arrive, tau/duration."""
+    continuous, steady = online(nc.Brian2(dt="0.5 ms"), seed, 1000), online(nc.SteadyState(), seed, 1000)
+    for name in ("S_to_E", "E_to_I"):
+        w, expected = (tree[f"/synapses/{name}"].ds["w"].values[-1] for tree in (continuous, steady))
+        assert np.linalg.norm(w - expected) < 0.005 / DURATION * np.linalg.norm(expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_continuous_time_finds_the_bars_and_the_weights_of_steady_states(seed: int) -> None:
-    """dt = tau/10 and 10 tau a presentation, on Brian 2; features differ by tau/duration at most."""
-    continuous, steady = online(nc.Brian2(dt="0.5 ms"), seed), online(nc.SteadyState(), seed)
-    w, expected = (tree["/synapses/S_to_E"].ds["w"].values[-1] for tree in (continuous, steady))
-    difference = np.linalg.norm(w - expected) / np.linalg.norm(expected)
-    assert difference < 0.005 / DURATION  # tau/duration: the part of a presentation that rates take to arrive
-    found = bars_found(continuous["/synapses/S_to_E"].ds["w"].values[-1])
-    assert found >= 15
+@pytest.mark.parametrize("engine", [nc.Brian2(dt="0.5 ms"), nc.SteadyState()], ids=["continuous", "steady"])
+def test_one_stimulus_after_another_finds_the_bars(engine: nc.Brian2 | nc.SteadyState, seed: int) -> None:
+    """20 000 presentations with plasticity on throughout: 15 of 16 bars at least. Late weights depend on which cell wins."""
+    assert bars_found(online(engine, seed)["/synapses/S_to_E"].ds["w"].values[-1]) >= 15
