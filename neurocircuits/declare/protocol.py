@@ -44,7 +44,8 @@ class Record:
     interval : quantity or None
         In continuous time, record also within a presentation at this interval; steady states have one value each.
     weights_every : int or None
-        Snapshots of weights and slow variables each so many presentations, besides those at the phase's end.
+        Snapshots of weights and slow variables each so many presentations, besides those at the phase's end. Without
+        variables, that is all that is recorded.
     """
 
     variables: tuple[str, ...]
@@ -75,6 +76,11 @@ class Record:
             value = getattr(self, name)
             if value is not None and (not is_whole(value) or value < 1):
                 raise ValidationError(f"Record.{name}: {value!r} is not a positive whole number.")
+
+    @property
+    def rows(self) -> bool:
+        """Whether there is anything to record at presentations; snapshots of weights alone need none."""
+        return bool(self.variables) or self.weights_every is None
 
 
 @declaration

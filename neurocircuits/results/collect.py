@@ -80,7 +80,7 @@ class Collector:
             If a phase records what no population has.
         """
         phases = list(protocol.phases)
-        records = {k: phase.record for k, phase in enumerate(phases) if phase.record is not None}
+        records = {k: phase.record for k, phase in enumerate(phases) if phase.record is not None and phase.record.rows}
         chosen = {k: self._check(phases[k].name, record) for k, record in records.items()}
         for k, record in records.items():
             alike = [records[j] for j in records if chosen[j] & chosen[k]]
@@ -141,7 +141,7 @@ class Collector:
         summary["iterations"] += 0.0 if math.isnan(iterations) else iterations
         summary["n_presentations"] += n
         record = phase.record
-        if record is None:
+        if record is None or not record.rows:
             return
         chosen = np.flatnonzero((start + np.arange(n)) % record.every == 0)
         if not len(chosen):
