@@ -96,6 +96,11 @@ def data_sets() -> dict[str, Factory]:
     return {name: Factory(name, loader, _keywords(loader)) for name, loader in loaders.items()}
 
 
+def of_function(name: str, function: Callable[..., Any]) -> Factory:
+    """Return a function with the settings that it takes."""
+    return Factory(name, function, _keywords(function))
+
+
 def engines() -> dict[str, Factory]:
     """Return the engines that are registered, by name."""
     from neurocircuits.engines.base import engines as registered

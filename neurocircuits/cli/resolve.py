@@ -55,11 +55,9 @@ def experiment(model: str, protocol: str, engine: str, data: str | None, pairs: 
         sets = catalogue.data_sets()
         variant = of_model.name.rpartition(".")[2]
         name = data or (variant if variant in sets else DEFAULT_DATA)
-        loaded = (
-            from_file(name)
-            if Path(name).suffix
-            else settings.make(catalogue.data_set(name), texts["data"], {"n": N_BARS, "rng": seed}, "data.")
-        )
+        own = Path(name).suffix
+        source = catalogue.of_function("datasets.from_file", from_file) if own else catalogue.data_set(name)
+        loaded = settings.make(source, texts["data"], {"n": N_BARS, "rng": seed, "path": name}, "data.")
         scaled, constant = loaded.unit_power()
         labels = scaled.labels if scaled.labels is not None and scaled.labels.ndim == 1 else None
         given = {"values": scaled.values, "labels": labels, "n_sensory": scaled.n_features}
