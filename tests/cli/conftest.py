@@ -36,10 +36,10 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
 
 @pytest.fixture
-def engines() -> None:
-    """Skip what needs registered engines where the package is not installed."""
+def installed() -> None:
+    """Skip what looks at the package as it is installed; `make test` installs it."""
     if not entry_points(group="neurocircuits.engines"):
-        pytest.skip("engines are registered by installing the package: pip install -e .")
+        pytest.skip("looks at the installed package, and it is not installed: pip install -e .")
 
 
 @pytest.fixture

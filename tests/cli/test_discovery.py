@@ -56,7 +56,7 @@ def test_every_module_is_listed(package: str) -> None:
     assert all(each for each in found.values())
 
 
-def test_a_new_module_is_found_and_runs(new_model: str, invoke, engines: None) -> None:
+def test_a_new_module_is_found_and_runs(new_model: str, invoke) -> None:
     assert list(catalogue.models()[new_model]) == ["circuit"]  # not the helper, not what is imported
     assert "Nobody (2030)" in invoke("list")
     assert "More about it." in invoke("show", new_model)
@@ -65,7 +65,7 @@ def test_a_new_module_is_found_and_runs(new_model: str, invoke, engines: None) -
     )
 
 
-def test_list_says_what_there_is_and_in_what_state(invoke, engines: None, tmp_path: Path, monkeypatch) -> None:
+def test_list_says_what_there_is_and_in_what_state(invoke, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("NEUROCIRCUITS_DATA", raising=False)
     text = invoke("list")

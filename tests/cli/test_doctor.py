@@ -13,7 +13,7 @@ def state(text: str, what: str) -> str:
     return next(line for line in text.splitlines() if line[6:].startswith(what))
 
 
-def test_doctor_says_what_is_here_and_where(invoke, engines: None, tmp_path: Path, monkeypatch) -> None:
+def test_doctor_says_what_is_here_and_where(invoke, installed: None, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("NEUROCIRCUITS_CACHE", str(tmp_path / "kept"))
     text = invoke("doctor", "--quick")
     assert "ok " in state(text, "Python")
@@ -39,7 +39,7 @@ def test_missing_data_come_with_their_remedy(tmp_path: Path, monkeypatch) -> Non
     assert "NEUROCIRCUITS_DATA" in found["data set mnist"].fix
 
 
-def test_a_broken_engine_fails_the_command(invoke, engines: None, monkeypatch) -> None:
+def test_a_broken_engine_fails_the_command(invoke, installed: None, monkeypatch) -> None:
     # Rejects: a doctor that imports an engine and calls it working.
     monkeypatch.setattr(doctor, "WAYS", {"brian2": {"wrong": {"target": "fortran"}}})
     text = invoke("doctor", code=1)
@@ -50,14 +50,14 @@ def test_a_broken_engine_fails_the_command(invoke, engines: None, monkeypatch) -
     assert "neurocircuits.cli.probe" in text
 
 
-def test_an_engine_that_learns_something_else_does_not_work(monkeypatch, engines: None) -> None:
+def test_an_engine_that_learns_something_else_does_not_work(monkeypatch) -> None:
     found, weight = doctor._try("steady-state", "", "steady-state", {}, expected=1.0)
     assert weight == pytest.approx(0.45)  # 0.5 (1 - 2 Hz x 50 ms): the second pattern does not reach it
     assert not found.ok
     assert "instead of 1" in found.state
 
 
-def test_engines_are_tried_in_an_order_that_says_what_is_right(engines: None, monkeypatch) -> None:
+def test_engines_are_tried_in_an_order_that_says_what_is_right(installed: None, monkeypatch) -> None:
     tried: list[tuple[str, float | None]] = []
 
     def attempt(
@@ -80,7 +80,7 @@ def test_engines_are_tried_in_an_order_that_says_what_is_right(engines: None, mo
         pytest.param("C++ standalone", marks=[pytest.mark.slow, pytest.mark.standalone]),
     ],
 )
-def test_every_way_of_brian2_really_runs(way: str, engines: None, monkeypatch) -> None:
+def test_every_way_of_brian2_really_runs(way: str, monkeypatch) -> None:
     monkeypatch.delenv("CYTHON_CACHE_DIR", raising=False)
     found, weight = doctor._try(way, way, "brian2", doctor.WAYS["brian2"][way], expected=0.45)
     assert found.ok, found

@@ -55,7 +55,7 @@ def files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", USAGE)
-def test_usage_errors(name: str, invoke, engines: None) -> None:
+def test_usage_errors(name: str, invoke) -> None:
     arguments, words = USAGE[name]
     text = invoke(*arguments, code=2)
     assert words in " ".join(text.split())
@@ -63,7 +63,7 @@ def test_usage_errors(name: str, invoke, engines: None) -> None:
 
 
 @pytest.mark.parametrize("name", PACKAGE)
-def test_errors_of_the_package(name: str, invoke, engines: None) -> None:
+def test_errors_of_the_package(name: str, invoke) -> None:
     arguments, words = PACKAGE[name]
     text = invoke(*arguments, code=1)
     assert words in text
@@ -71,7 +71,7 @@ def test_errors_of_the_package(name: str, invoke, engines: None) -> None:
     assert "Error: " in text.splitlines()[-1] or "Error: " in text  # which kind of error
 
 
-def test_nothing_is_left_behind(invoke, engines: None, tmp_path: Path) -> None:
+def test_nothing_is_left_behind(invoke, tmp_path: Path) -> None:
     # Rejects: a half-made folder, or a result replaced without being asked for.
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
     for arguments, _ in PACKAGE.values():

@@ -8,14 +8,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import neurocircuits as nc
 from neurocircuits import datasets
 from neurocircuits.models import seung2018
 from neurocircuits.protocols import features
-
-pytestmark = pytest.mark.usefixtures("engines")
 
 RUN = ("run", "seung2018.bars", "features", "--set", "data.n=300", "--set", "protocol.n_probe=50")
 STATES = ("--checkpoint", "states", "--checkpoint-every", "0")  # after every batch, which also makes it slow enough
