@@ -6,4 +6,13 @@ import os
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
 
-NAMES = ("learning_mnist", "krotov_epoch", "rate_network", "import_time", "fixed_cost", "memory", "dense_step")
+NAMES = (
+    "learning_mnist",
+    "krotov_epoch",
+    "zanola",
+    "rate_network",
+    "import_time",
+    "fixed_cost",
+    "memory",
+    "dense_step",
+)

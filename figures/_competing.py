@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import joblib
 import numpy as np
 import xarray as xr
+from sklearn.base import clone
 
 from neurocircuits import datasets
 from neurocircuits.datasets import Dataset
@@ -21,21 +23,39 @@ from neurocircuits.results.storage import read_tree, write_tree
 from neurocircuits.simulation import resume, run
 
 ENGINE = SteadyState(batch=100, dtype="float32")
-N_TEST_DIGITS = 500
+N_TEST = 500  # of sets that have no test images of their own
+DURATION = 0.1  # of a presentation in seconds
+N_VALIDATION = {
+    "digits": 300,
+    "photographs": 1000,
+    "mnist": 10_000,
+    "cifar10": 5000,
+}  # of the training images; where choices are made
 
 
-def images(name: str, seed: int) -> tuple[Dataset, Dataset]:
-    """Return training and test images of "digits" (split with the seed) or "mnist", in 0 to 1."""
+def images(name: str, seed: int, tune: bool = False) -> tuple[Dataset, Dataset]:
+    """Return training and test images; with ``tune`` the training images in two parts, the test images untouched.
+
+    Images of "mnist" and "digits" are in 0 to 1, those of "cifar10" and "photographs" have unit length. Digits and
+    photographs have no test images of their own, and are divided with the seed.
+    """
     if name == "digits":
-        return datasets.digits().split(N_TEST_DIGITS, seed)
-    return datasets.mnist(dtype="float32"), datasets.mnist("test", dtype="float32")
+        train, test = datasets.digits().split(N_TEST, seed)
+    elif name == "photographs":
+        train, test = datasets.photographs(12, dtype="float32").unit_length().split(N_TEST, seed)
+    elif name == "mnist":
+        train, test = (datasets.mnist(part, dtype="float32") for part in ("train", "test"))
+    else:
+        train, test = (datasets.cifar10(part, dtype="float32").unit_length() for part in ("train", "test"))
+    return train.split(N_VALIDATION[name], seed) if tune else (train, test)
 
 
-def presented(data: Dataset, epochs: int, n_snapshots: int) -> Protocol:
+def presented(data: Dataset, epochs: int, n_snapshots: int, plasticity: Any = True) -> Protocol:
     """Return a protocol that shows all images in a new order each epoch, and keeps snapshots of the weights."""
-    shown = Patterns(data.stored, scale=data.scale).shuffled()
+    shown = Patterns(data.stored, scale=data.scale, duration=DURATION).shuffled()
     record = Record(weights_every=len(data) * max(1, epochs // n_snapshots))
-    return Protocol([Phase("learn", {"S": shown}, epochs=epochs, record=record)], name="competing")
+    learn = Phase("learn", {"S": shown}, epochs=epochs, plasticity=plasticity, record=record)
+    return Protocol([learn], name="competing")
 
 
 def kept_run(circuit: Circuit, protocol: Protocol, engine: Engine | None, seed: int) -> xr.DataTree:
@@ -60,6 +80,11 @@ def on_the_sphere(rows: np.ndarray, p: float) -> np.ndarray:
     return rows / np.maximum((np.abs(rows) ** p).sum(axis=1, keepdims=True) ** (1 / p), 1e-30)
 
 
+def currents_of(rows: np.ndarray, p: float) -> np.ndarray:
+    """Return rows whose plain product with an image is the current by which units compete."""
+    return np.asarray(rows * np.abs(rows) ** (p - 2))
+
+
 def controls(data: Dataset, n_hidden: int, p: float, seed: int) -> dict[str, np.ndarray | None]:
     """Return rows that were not learned: random ones and training images on the sphere, and none (raw pixels)."""
     rng = np.random.default_rng(seed)
@@ -71,20 +96,23 @@ def controls(data: Dataset, n_hidden: int, p: float, seed: int) -> dict[str, np.
     }
 
 
-def read_out(layer: Any, rows: np.ndarray | None, train: Dataset, test: Dataset, watch_every: int) -> dict[str, Any]:
-    """Train a top layer on the currents of rows, or on pixels; return its history."""
+def kept_layer(layer: Any, rows: np.ndarray | None, train: Dataset, test: Dataset, watch_every: int = 1) -> Any:
+    """Return a top layer trained on the currents of rows, or on pixels, or what an equal call left in the cache."""
+    data = [(part.stored, part.scale, part.dtype, part.labels) for part in (train, test)]
+    name = joblib.hash((type(layer).__name__, layer.get_params(), rows, data, watch_every))
+    path = figure_cache().with_name("layers") / f"{name}.joblib"
+    if path.exists():
+        return joblib.load(path)
+    fitted = _fitted(clone(layer), rows, train, test, watch_every)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    joblib.dump(fitted, partial)
+    partial.replace(path)
+    return fitted
+
+
+def _fitted(layer: Any, rows: np.ndarray | None, train: Dataset, test: Dataset, watch_every: int) -> Any:
     parts = [data.values if rows is None else data.values @ rows.T.astype(data.dtype) for data in (train, test)]
     labels = [np.asarray(data.labels) for data in (train, test)]
     watch = {"train": (parts[0], labels[0]), "test": (parts[1], labels[1])}
-    return dict(layer.fit(parts[0], labels[0], watch=watch, watch_every=watch_every).history_)
-
-
-def norms(w: np.ndarray, p: float) -> np.ndarray:
-    """Return sum |w|^p of each row."""
-    return np.asarray((np.abs(w) ** p).sum(axis=-1))
-
-
-def border(w: np.ndarray, mean_image: np.ndarray) -> float:
-    """Return the mean size of weights from pixels that are all but never inked, relative to that of all others."""
-    dark = mean_image < 0.001
-    return float(np.abs(w[:, dark]).mean() / np.abs(w[:, ~dark]).mean()) if dark.any() else float("nan")
+    return layer.fit(parts[0], labels[0], watch=watch, watch_every=watch_every)

@@ -18,6 +18,10 @@ inputs larger by ``1/(1 - w_inh)`` its rates at rest are the same for ``w_inh`` 
 
 The weights are signed, so these circuits declare ``dale="unconstrained"``; `twin` is the same under Dale's law, with
 the negative weights on a relay of inhibitory cells.
+
+Pixels of either sign are taken as they are, since the weights have either sign, and rows tend to the same sphere; the
+twin refuses negative ones, which are no rates. Where nothing is shown, nothing is learned. A minibatch of fewer images
+than the engine's takes a step of the same size where that is set by its largest change.
 """
 
 from __future__ import annotations
@@ -85,9 +89,18 @@ def circuit(
         How a mean drift becomes a change; ``Euler()`` is the coefficient as printed.
     eta : quantity
         Learning rate where the step has no size of its own.
+
+    Raises
+    ------
+    ValidationError
+        If p is below 2, ``k`` is below 2 or above ``n_hidden``, or another setting is not allowed.
     """
     cells = Population("E", n_hidden, equations=_RANKED, parameters={"tau": "5 ms"})
     rule = Krotov(p, R, delta, k=k, eta=eta, step=step)
+    if k > n_hidden:
+        raise ValidationError(
+            f"krotov2019.circuit: k = {k}; there is no such rank among {n_hidden} units. Lower k, or raise n_hidden."
+        )
     return _circuit(n_sensory, [cells], [_plastic(rule, p, initial)])
 
 

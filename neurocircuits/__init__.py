@@ -17,7 +17,7 @@ _HOME = {
     "neurocircuits.declare.population": ("Population",),
     "neurocircuits.declare.interventions": ("Clamp", "Scale"),
     "neurocircuits.declare.protocol": ("Phase", "Protocol", "Record", "Window"),
-    "neurocircuits.declare.rules": ("AntiHebbian", "Hebbian", "Krotov", "LateralAntiHebbian", "Oja", "Rule"),
+    "neurocircuits.declare.rules": ("AntiHebbian", "BCM", "Hebbian", "Krotov", "LateralAntiHebbian", "Oja", "Rule"),
     "neurocircuits.declare.steps": ("Cap", "Euler", "Inverse", "LargestChange", "Linear", "PerUnit", "Steps"),
     "neurocircuits.declare.stimulus": ("Patterns", "Presentations", "Stimulus"),
     "neurocircuits.declare.synapses": ("Synapses",),
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from neurocircuits.declare.interventions import Clamp, Scale  # noqa: F401
     from neurocircuits.declare.population import Population as Population
     from neurocircuits.declare.protocol import Phase, Protocol, Record, Window  # noqa: F401
-    from neurocircuits.declare.rules import AntiHebbian, Hebbian, Krotov, LateralAntiHebbian, Oja, Rule  # noqa: F401
+    from neurocircuits.declare.rules import BCM, AntiHebbian, Hebbian, Krotov, LateralAntiHebbian, Oja, Rule  # noqa: F401
     from neurocircuits.declare.steps import Cap, Euler, Inverse, LargestChange, Linear, PerUnit, Steps  # noqa: F401
     from neurocircuits.declare.stimulus import Patterns, Presentations, Stimulus  # noqa: F401
     from neurocircuits.declare.synapses import Synapses as Synapses

@@ -12,10 +12,10 @@ import pytest
 
 import benchmarks
 import neurocircuits as nc
-from benchmarks import dense_step, learning_mnist
+from benchmarks import dense_step, learning_mnist, zanola
 from benchmarks.__main__ import main
 from benchmarks.harness import Result, result
-from neurocircuits.models import seung2018
+from neurocircuits.models import seung2018, zanola2021
 from neurocircuits.randomness import Streams
 
 
@@ -109,3 +109,19 @@ def test_the_step_by_hand_is_that_of_the_engine(every: int) -> None:
     np.testing.assert_allclose(by_hand.weights, after["weights/S_to_E"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(by_hand.inhibition, after["weights/E_to_I"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(by_hand.log_gain, after["values/E/log_gain"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", [nc.Brian2(dt="0.5 ms", tolerance=None), nc.SteadyState(solver="relaxation")])
+@pytest.mark.filterwarnings("ignore:Brian2. dt:RuntimeWarning")
+def test_the_image_by_hand_is_that_of_the_engine(engine: Any) -> None:
+    """Rejects a reference that saves work: other activity or weights than the engine's after four images."""
+    values = _images(4)
+    values /= values.max()
+    phase = zanola2021.protocol(values).phases[0]
+    before, after = _state(zanola2021.circuit(), engine, phase, 4)
+    by_hand = zanola.ByHand({name: array.copy() for name, array in before.items()})
+    for row in values:
+        by_hand.present(row)
+    np.testing.assert_allclose(by_hand.h, after["values/E/h"][0], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(by_hand.weights, after["weights/S_to_E"], rtol=0, atol=1e-9)
+    assert np.abs(after["weights/S_to_E"] - before["weights/S_to_E"]).max() > 0.2

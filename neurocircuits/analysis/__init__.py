@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from neurocircuits.analysis.balance import balance_measures, ei_balance
 from neurocircuits.analysis.compare import compare, difference
-from neurocircuits.analysis.competition import collapse
+from neurocircuits.analysis.competition import class_votes, collapse, winner_agreement, wins
 from neurocircuits.analysis.decorrelation import (
     bound_excess,
     copositivity,
@@ -38,6 +38,23 @@ from neurocircuits.analysis.features import (
     treves_rolls,
     vinje_gallant,
 )
+from neurocircuits.analysis.rows import (
+    best_cosines,
+    border_ratio,
+    colour_correlation,
+    ink_maps,
+    negative_share,
+    neighbour_correlation,
+    redundant_pairs,
+    row_sparseness,
+)
+from neurocircuits.analysis.sphere import (
+    converged_fraction,
+    lyapunov,
+    norm_trace,
+    scale_free_currents,
+    sphere_norms,
+)
 from neurocircuits.analysis.weights import (
     duplicate_features,
     duplicate_pairs,
@@ -50,10 +67,15 @@ from neurocircuits.analysis.weights import (
 __all__ = [
     "activity",
     "balance_measures",
+    "best_cosines",
+    "border_ratio",
     "bound_excess",
     "circuit_stability",
+    "class_votes",
     "collapse",
+    "colour_correlation",
     "compare",
+    "converged_fraction",
     "copositivity",
     "copositivity_form",
     "cosine_bound",
@@ -64,22 +86,33 @@ __all__ = [
     "duplicate_features",
     "duplicate_pairs",
     "ei_balance",
+    "ink_maps",
+    "lyapunov",
     "match_templates",
     "matched_features",
+    "negative_share",
+    "neighbour_correlation",
     "nonzero",
     "nonzero_weights",
+    "norm_trace",
     "off_diagonal",
     "pearson_matrix",
     "receptive_fields",
+    "redundant_pairs",
     "response_weighted_average",
     "ringing",
+    "row_sparseness",
+    "scale_free_currents",
     "second_moment",
     "selectivity",
     "selectivity_measures",
     "settled_after",
     "settling_time",
     "sparseness",
+    "sphere_norms",
     "stability",
     "treves_rolls",
     "vinje_gallant",
+    "winner_agreement",
+    "wins",
 ]

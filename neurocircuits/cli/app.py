@@ -115,7 +115,7 @@ def run(
     set_: Settings = [],  # noqa: B006
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="NAME", help="digits, bars, mnist, cifar10, or a .npy, .npz or .csv."),
+        typer.Option("--data", metavar="NAME", help="A data set (neurocircuits list), or a .npy, .npz or .csv."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of all random streams.")] = 0,
     output: Output = None,

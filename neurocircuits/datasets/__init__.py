@@ -1,4 +1,4 @@
-"""Data sets that circuits learn from: two that need no download, and public ones with checksums.
+"""Data sets that circuits learn from: three that need no download, and public ones with checksums.
 
 Nothing is downloaded at import. A new set is one further module: a table of files, addresses and checksums for
 :func:`neurocircuits.datasets._fetch.locate`, and a parser that ends in a :class:`Dataset`.
@@ -12,6 +12,18 @@ from neurocircuits.datasets._digits import digits
 from neurocircuits.datasets._fetch import cache_folder, data_folder
 from neurocircuits.datasets._files import from_file
 from neurocircuits.datasets._mnist import mnist
+from neurocircuits.datasets._photographs import photographs
 from neurocircuits.datasets.dataset import Dataset
 
-__all__ = ["Dataset", "bar_templates", "bars", "cache_folder", "cifar10", "data_folder", "digits", "from_file", "mnist"]
+__all__ = [
+    "Dataset",
+    "bar_templates",
+    "bars",
+    "cache_folder",
+    "cifar10",
+    "data_folder",
+    "digits",
+    "from_file",
+    "mnist",
+    "photographs",
+]

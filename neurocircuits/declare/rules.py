@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from neurocircuits.declare.checks import check_numbers, is_whole
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.serialise import FrozenMap, declaration
 from neurocircuits.declare.steps import Euler, Step
@@ -200,6 +201,44 @@ def Oja(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
     )
 
 
+def BCM(eta: Any, epsilon: float = 0.0, step: Step = Euler()) -> Rule:  # noqa: N802
+    """Return the rule of Bienenstock, Cooper and Munro, ``dw/dt = eta*(phi*r_pre - epsilon*w)``.
+
+    Here ``phi = r_post*(r_post - theta_post)/theta_post``. The postsynaptic population has a variable ``theta``, the
+    threshold between depression and potentiation, which must be positive and rise faster than in proportion to the mean
+    rate; see `neurocircuits.models.bcm1982`. Nothing ties units to each other, so two of them may become the same.
+
+    Parameters
+    ----------
+    eta : quantity
+        Learning rate, 1/s.
+    epsilon : float
+        Decay, in units of ``eta``.
+    step : Step
+        How the mean drift becomes a change.
+
+    Raises
+    ------
+    ValidationError
+        If ``epsilon`` is negative.
+
+    References
+    ----------
+    Bienenstock, Cooper and Munro (1982), J. Neurosci. 2:32-48, doi:10.1523/JNEUROSCI.02-01-00032.1982, asks of phi only
+    where it changes sign. Law and Cooper (1994), PNAS 91:7797-7801, divides by the threshold, so that cells that have
+    become selective, with large rates and thresholds, do not learn faster than others.
+    """
+    if not epsilon >= 0:
+        raise ValidationError(f"BCM: epsilon = {epsilon!r}; a decay of 0 or more is needed.")
+    return Rule(
+        "eta*(r_post*(r_post - theta_post)/theta_post*r_pre - epsilon*w)",
+        parameters={"eta": eta, "epsilon": epsilon},
+        step=step,
+        fixed_point="r_post = theta_post or r_post = 0 for each pattern, if patterns are independent",
+        source="Bienenstock, Cooper and Munro (1982), doi:10.1523/JNEUROSCI.02-01-00032.1982",
+    )
+
+
 def Krotov(  # noqa: N802
     p: float = 2.0,
     R: float = 1.0,
@@ -242,6 +281,7 @@ def Krotov(  # noqa: N802
     ----------
     Krotov and Hopfield (2019), arXiv:1806.10181, eq. 2 and section 3; fig. 2 for g.
     """
+    check_numbers("Krotov", p=p, R=R, delta=delta)
     if not p >= 2:
         raise ValidationError(f"Krotov: p = {p!r}; at least 2 is needed, or the metric |w|**(p - 2) diverges at w = 0.")
     if not R > 0 or not delta >= 0:
@@ -250,7 +290,7 @@ def Krotov(  # noqa: N802
         raise ValidationError("Krotov: give either k, to rank units by current, or h_star, a threshold of activity.")
     parameters = {"eta": eta, "delta": delta, "scale": float(R) ** p}
     if k is not None:
-        if isinstance(k, bool) or not k >= 2 or k % 1:
+        if not is_whole(k) or k < 2:
             raise ValidationError(f"Krotov: k = {k!r}; a whole number of at least 2 is needed (1 is the winner).")
         gate, parameters["k"] = "ranked(current_post, 1) - delta*ranked(current_post, k)", k
     else:

@@ -14,6 +14,7 @@ import numpy as np
 from neurocircuits.compile.equations import brian_functions
 from neurocircuits.compile.plan import PopulationPlan
 from neurocircuits.engines.brian2_headers import precompiled_headers
+from neurocircuits.engines.values import PopulationValues
 from neurocircuits.errors import UnsupportedError, ValidationError
 from neurocircuits.units import Dimension, import_brian2, unit_text
 
@@ -180,6 +181,16 @@ def build_group(
     if paced:
         setattr(group, PACE, 1.0)
     return group
+
+
+def bound_values(values: PopulationValues, group: Any, copies: int) -> None:
+    """Bind the variables of a population to the buffers of its group, (copies, unit); one copy shares slow ones."""
+    plan = values.plan
+    for name in (*plan.states, *plan.inputs):
+        values.data[name] = group.variables[name].get_value().reshape(copies, plan.n_units)
+    if copies == 1:
+        for name in plan.slow:
+            values.data[name] = group.variables[name].get_value()
 
 
 def multiple(value: float, unit: float, what: str, of: str) -> int:

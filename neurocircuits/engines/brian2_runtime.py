@@ -12,9 +12,10 @@ from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
-from neurocircuits.engines.brian2_dense import DenseProducts, bound_values
-from neurocircuits.engines.brian2_objects import PACE, build_group, multiple, owned
+from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, multiple, owned
 from neurocircuits.engines.distance import DistanceCheck
+from neurocircuits.engines.held import HeldLearning
+from neurocircuits.engines.products import DenseProducts
 from neurocircuits.engines.values import contribution, dense, received
 from neurocircuits.errors import DivergenceError, ValidationError
 from neurocircuits.randomness import Streams
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _STEPS = 10**9  # time steps asked of one run(), which is stopped when its presentations end
 _PULL = 64  # presentations pulled from the stimulus at a time
 _TIMETABLES = 1000  # durations whose windows are remembered
+_AHEAD = 1000  # most time steps between two turns of the network, which notices Ctrl-C
 
 
 class _Window(NamedTuple):
@@ -47,9 +49,11 @@ class RuntimeSimulation(Simulation):
         self._protocol: Protocol | None = None
         self._tick = 0
         self._fresh = False
+        self._updates: list[Any] = []  # code of the present run of the network
         self._nothing = np.full(engine.batch, np.nan)
         self._timetables: dict[float, list[_Window]] = {}
         self.distance = DistanceCheck(self, engine.tolerance)
+        self.held = HeldLearning(plan, self.store, self.values, self.parameters)
 
     # -- building ------------------------------------------------------------------------------------------------------
 
@@ -127,10 +131,11 @@ class RuntimeSimulation(Simulation):
         self._feed, self._observe = feed, observe
         self._queue: deque[dict[str, Presentations]] = deque()
         self._waiting = 0  # presentations in the queue
-        self._paused = False
+        self._paused, self._updates = False, []
         if not self._pull():
             return
         self._feed_inputs()
+        self._go_ahead()
         with owned(self._target, self.engine.dtype) as b2:
             while not self._paused:
                 self.network.run(_STEPS * self.engine.dt * b2.second, namespace={})
@@ -208,7 +213,7 @@ class RuntimeSimulation(Simulation):
         if window is None:
             return False
         self._left, self._every, self._dt, self._sample = window.n_steps, window.every, window.dt, window.sample
-        self._tick = 0
+        self._tick, self._holding = 0, window.hold
         if self._paced:
             for group in self.groups.values():
                 group.variables[PACE].get_value()[...] = self._dt / self.engine.dt
@@ -218,6 +223,8 @@ class RuntimeSimulation(Simulation):
 
     def _step(self) -> None:
         """Follow a state update: learn, end the presentation where its time is over, and feed the next update."""
+        if not self._updates:
+            self._updates = [code for each in self.network.sorted_objects for code in each.code_objects]
         self._tick += 1
         self._left -= 1
         self._fresh = False
@@ -234,6 +241,47 @@ class RuntimeSimulation(Simulation):
             if not self._open_window():
                 self._end()
         self._feed_inputs()
+        if not self._paused:
+            self._go_ahead()
+
+    def _go_ahead(self) -> None:
+        """Take the steps until just before something happens here, since a turn of the network costs more than a step.
+
+        The state updates are those of the network itself, in its order, and its clock goes along.
+        """
+        sample = self._sample if self._recorded else 0
+        periods = [period for period in (sample, 0 if self._holding else self._every) if period]
+        n = min([self._left, *(period - self._tick % period for period in periods)]) - 1
+        if self._holding:
+            n = self._learn_ahead(n)
+        elif self._updates:
+            n = min(n, _AHEAD)
+            steps = [*self._updates, *self.products.steps]
+            for _ in range(n):
+                for step in steps:
+                    step()
+        else:  # the network has not run yet
+            return
+        self._tick += n
+        self._left -= n
+        self._clock.variables["timestep"].get_value()[...] += n
+
+    def _learn_ahead(self, n: int) -> int:
+        """Learn for up to so many time steps while activity is held, and return for how many."""
+        if not self._every:
+            return n
+        seconds, before = self._every * self._dt, self._tick // self._every
+        if self.engine.batch == 1 and self.held((self._tick + n) // self._every - before, seconds, self._scale):
+            self.products.hold()
+            self.products()
+            return n
+        n = min(n, _AHEAD)
+        for _ in range((self._tick + n) // self._every - before):
+            self.learner.step(seconds, self._scale, self._progress)
+            self._spread()
+            self.products.hold()
+            self.products()
+        return n
 
     def _feed_inputs(self) -> None:
         """Let inputs be those of the present rates, weights and stimuli."""

@@ -21,11 +21,11 @@ from neurocircuits.compile.plan import Plan, PopulationPlan
 from neurocircuits.declare.protocol import Clamp, Phase, Protocol
 from neurocircuits.declare.steps import LargestChange
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
-from neurocircuits.engines.brian2_dense import DenseProducts
 from neurocircuits.engines.brian2_objects import owned
 from neurocircuits.engines.brian2_program import Program
 from neurocircuits.engines.brian2_schedule import Schedule
 from neurocircuits.engines.distance import DistanceCheck
+from neurocircuits.engines.products import DenseProducts
 from neurocircuits.engines.values import contribution, dense, received
 from neurocircuits.errors import DivergenceError, UnsupportedError, ValidationError
 from neurocircuits.randomness import Streams

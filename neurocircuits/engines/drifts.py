@@ -6,7 +6,7 @@ If a population term gates every term, only the rows that it leaves alive are co
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,99 +14,11 @@ from scipy.linalg.blas import dgemm, sgemm
 
 from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import Aggregate, PathwayPlan, RulePlan
+from neurocircuits.engines.gates import Layer, Pairs
 from neurocircuits.engines.values import PopulationValues, Sided, WeightStore, dense
-from neurocircuits.errors import ValidationError
 
 _GEMM = {"d": dgemm, "f": sgemm}
 _BLOCK = 1 << 22  # values at a time where a drift is evaluated presentation by presentation
-
-
-class Layer:
-    """Population terms of one evaluation; ranks of the same variable are found once."""
-
-    def __init__(self) -> None:
-        self._found: list[tuple[Any, np.ndarray, list[np.ndarray]]] = []
-
-    def place(self, x: Any, k: Any) -> np.ndarray:
-        """Return where ``x`` (batch, unit) is the k-th largest of each row; ties go to the lower index."""
-        rank = int(k)
-        if not 1 <= rank <= x.shape[1]:
-            raise ValidationError(f"ranked(x, {k:g}): there is no such rank among {x.shape[1]} units, counted from 1.")
-        found = next((entry for entry in self._found if entry[0] is x), None)
-        if found is None:
-            found = (x, np.array(x, np.result_type(x, np.float32)), [])
-            self._found.append(found)
-        _, rest, order = found
-        rows = np.arange(len(rest))
-        while len(order) < rank:
-            order.append(rest.argmax(axis=1))
-            rest[rows, order[-1]] = -np.inf
-        return order[rank - 1]
-
-    def ranked(self, x: Any, k: Any) -> np.ndarray:
-        """Return 1 where ``x`` (batch, unit) is the k-th largest of its row, else 0."""
-        return _ones(self.place(x, k), x)
-
-    def evaluate(self, expression: Expression, values: Mapping[str, Any]) -> np.ndarray:
-        """Evaluate a population term."""
-        functions = {
-            "ranked": self.ranked,
-            "winner": lambda x: self.ranked(x, 1),
-            "total": lambda x: np.broadcast_to(x.sum(axis=1, keepdims=True), x.shape),
-        }
-        return expression.evaluate(_dense(expression, values), functions)
-
-    def picked(
-        self, expressions: Mapping[str, Expression], values: Mapping[str, Any], n_units: int
-    ) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
-        """Evaluate terms for the units alone that some rank picks, since they are 0 for all others.
-
-        Returns
-        -------
-        terms : dict of str to ndarray, shape (batch, picked unit)
-            By name.
-        units : ndarray of int
-            Which units these are. None instead of both if a term is not 0 elsewhere, or needs a sum over the layer.
-        """
-        places: list[np.ndarray] = []
-
-        def pick(x: Any, k: Any = 1) -> float:
-            places.append(self.place(x, k))
-            return 0.0
-
-        for expression in expressions.values():
-            before = len(places)
-            elsewhere = expression.evaluate(
-                _dense(expression, values), {"ranked": pick, "winner": pick, "total": _no_sum}
-            )
-            if len(places) == before or np.any(elsewhere != 0):
-                return None
-        units, calls = np.unique(np.concatenate(places)), iter(places)
-
-        def gate(x: Any, k: Any = 1) -> np.ndarray:
-            return _ones(np.searchsorted(units, next(calls)), x)
-
-        terms = {}
-        for name, expression in expressions.items():
-            some = {
-                n: v[..., units] if np.shape(v)[-1:] == (n_units,) else v for n, v in _dense(expression, values).items()
-            }
-            terms[name] = expression.evaluate(some, {"ranked": gate, "winner": gate})
-        return terms, units
-
-
-def _no_sum(x: Any) -> float:
-    return np.nan  # which is not 0
-
-
-def _ones(places: np.ndarray, like: np.ndarray) -> np.ndarray:
-    gate = np.zeros(like.shape, np.result_type(like, np.float32))
-    gate[np.arange(len(places)), places] = 1.0
-    return gate
-
-
-def _dense(expression: Expression, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: dense(v) if np.ndim(v := values[name]) else v for name in expression.names}
 
 
 class Drift:
@@ -122,7 +34,14 @@ class Drift:
         Variables of the two populations.
     parameters : dict of str to float
         SI parameters of the rule; what is computed from them is kept until they change.
+
+    Attributes
+    ----------
+    before : ndarray, shape (rows, pre)
+        The present weights of the rows that the latest drift belongs to.
     """
+
+    before: np.ndarray
 
     def __init__(
         self,
@@ -140,6 +59,10 @@ class Drift:
         self._terms = sorted(self.rule.terms, key=lambda term: term.post is not None and term.pre is not None)
         self._seen: dict[str, float] | None = None
         self._total, self._part = np.empty_like(self._weights), np.empty_like(self._weights)
+        self._rows: np.ndarray | None = None
+        self._layer, terms = Layer(), self.rule.layer_terms
+        self._layer_terms = {name: expression for name, (_, expression) in terms.items()}
+        self._few = bool(terms) and self.rule.gates == tuple(terms) and not self.rule.aggregates
 
     def __call__(self, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray | None]:
         """Evaluate on the present values.
@@ -157,15 +80,16 @@ class Drift:
             Postsynaptic units that the rows belong to, where the others do not change; None for all.
         """
         self._evaluate()
-        live = self._live_rows() if self._picked is None else self._picked
+        live = self._live_rows() if self._pairs is None else self._pairs.units
+        self.before = self._weights if live is None else self._gathered(live)
         if not self.rule.terms:
             drift = factor * self._pointwise()
+        elif self._pairs is not None:
+            drift = self._sum_of_pairs(factor, self._pairs)
         elif live is None:
-            drift = self._sum(factor, self._names, self._weights)
+            drift = self._sum(factor, self._names)
         else:
-            rows = self._weights[live]
-            known = self.rule.layer_terms if self._picked is not None else ()
-            drift = self._sum(factor, _Rows(self._names, live, rows, known), rows)
+            drift = self._sum(factor, _Rows(self._names, live, self.before))
         if self._mask is not None:
             drift *= self._mask if live is None else self._mask[live]
         return drift, live
@@ -178,16 +102,13 @@ class Drift:
             own |= self.parameters
             self._constants = [float(term.constant(own)) for term in self._terms]
             self._factors = {n: [float(term.constant(own)) for term in a.terms] for n, a in rule.aggregates.items()}
-        self._picked: np.ndarray | None = None
-        if rule.layer_terms:
-            layer, terms = Layer(), {name: expression for name, (_, expression) in rule.layer_terms.items()}
-            few = rule.gates == tuple(terms) and not rule.aggregates
-            picked = layer.picked(terms, self._names, len(self._weights)) if few else None
-            if picked is not None:
-                terms_of_few, self._picked = picked
-                own |= terms_of_few
-            else:
-                own |= {name: layer.evaluate(expression, self._names) for name, expression in terms.items()}
+        self._pairs: Pairs | None = None
+        self._layer.begin()
+        if self._few:
+            self._pairs = self._layer.picked(self._layer_terms, self._names)
+        if self._pairs is None:
+            for name, expression in self._layer_terms.items():
+                own[name] = self._layer.evaluate(expression, self._names)
         for name, aggregate in rule.aggregates.items():
             own[name] = self._aggregate(aggregate, self._factors[name])
 
@@ -221,7 +142,37 @@ class Drift:
         live = np.flatnonzero(alive)
         return live if 2 * len(live) < len(alive) else None
 
-    def _sum(self, factor: float, names: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
+    def _gathered(self, live: np.ndarray) -> np.ndarray:
+        """Return the weights of some rows, in an array that is used again."""
+        if self._rows is None:
+            self._rows = np.empty_like(self._weights)
+        return self._weights.take(live, axis=0, out=self._rows[: len(live)], mode="clip")
+
+    def _sum_of_pairs(self, factor: float, pairs: Pairs) -> np.ndarray:
+        """Return the drift of the rows that ranks pick, from the few pairs where they do."""
+        rows = self.before
+        total: Any = None
+        weights = {**self._own, "w": rows}
+        for term, constant in zip(reversed(self._terms), reversed(self._constants), strict=True):
+            post, pre = _value(term.post, pairs, "r_post"), _value(term.pre, self._names, "r_pre")
+            if getattr(pre, "ndim", 0) == 2:
+                part = self._layer.product(pairs, post * (factor * constant / pairs.n_presentations), pre)
+            else:
+                part = _outer(factor * constant, pairs.mean(post), pre)
+            if term.weight is not None:
+                out = (self._total if total is None else self._part)[: len(rows)]
+                part = np.multiply(_weighted(term.weight, weights, rows), part, out=out)
+            if total is None and part.shape == rows.shape and part.dtype == rows.dtype:
+                total = part
+            elif total is None:
+                total = self._total[: len(rows)]
+                total[...] = part
+            else:
+                total += part
+        return total
+
+    def _sum(self, factor: float, names: Mapping[str, Any]) -> np.ndarray:
+        rows = self.before
         total, spare = self._total[: len(rows)], self._part[: len(rows)]
         for k, (term, constant) in enumerate(zip(self._terms, self._constants, strict=True)):
             post, pre = _value(term.post, names, "r_post"), _value(term.pre, names, "r_pre")
@@ -262,17 +213,17 @@ class Drift:
 
 
 class _Rows(Mapping[str, Any]):
-    """The names of a rule with the postsynaptic side cut to some rows, but for those that are cut already."""
+    """The names of a rule with the postsynaptic side cut to some rows."""
 
-    def __init__(self, names: Sided, live: np.ndarray, weights: np.ndarray, cut: Container[str] = ()) -> None:
-        self.names, self.live, self.weights, self.cut = names, live, weights, cut
+    def __init__(self, names: Sided, live: np.ndarray, weights: np.ndarray) -> None:
+        self.names, self.live, self.weights = names, live, weights
 
     def __getitem__(self, name: str) -> Any:
         if name == "w":
             return self.weights
         value = self.names[name]
         n_post = self.names["n_post"]
-        if name.endswith("_pre") or np.ndim(value) == 0 or value.shape[-1] != n_post or name in self.cut:
+        if name.endswith("_pre") or np.ndim(value) == 0 or value.shape[-1] != n_post:
             return value
         return value[..., self.live]
 
@@ -339,6 +290,7 @@ def _add_product(post: np.ndarray, pre: Any, total: np.ndarray) -> bool:
     arrays = (post, pre, total)
     if (
         gemm is None
+        or not total.size
         or hasattr(pre, "toarray")
         or any(a.dtype != total.dtype or not a.flags.c_contiguous for a in arrays)
     ):

@@ -17,6 +17,7 @@ from neurocircuits.engines.values import PopulationValues, WeightStore
 from neurocircuits.errors import DivergenceError
 
 Bounds = tuple[Any, Any]
+_LARGEST_SCALE = 1e38  # that numbers of 32 bits hold
 
 
 class Learner:
@@ -130,27 +131,31 @@ class Learner:
         step: Step = pathway.rule.step  # type: ignore[union-attr]
         proportional = not isinstance(step, LargestChange | PerUnit)
         change, live = drift_of(seconds * factor if proportional else 1.0)
-        if not proportional:
-            change = _change(step, change, seconds * factor, factor, progress, self.values[pathway.post], live)
-        if not np.isfinite(change.sum()) and (bad := np.argwhere(~np.isfinite(change))).size:
+        if isinstance(step, LargestChange):
+            finite = _scale_largest(change, factor * scheduled(step.size, progress))
+        else:
+            if not proportional:
+                change = _change(step, change, seconds * factor, factor, progress, self.values[pathway.post], live)
+            finite = bool(np.isfinite(change.sum()))
+        if not finite and (bad := np.argwhere(~np.isfinite(change))).size:
             post, pre = int(bad[0, 0] if live is None else live[bad[0, 0]]), int(bad[0, 1])
             raise DivergenceError(
                 f"Synapses({pathway.name!r}): the change of the weight at post {post}, pre {pre} is "
                 f"{change[tuple(bad[0])]:g} (step {step}). "
                 f"Lower the learning rate, shorten the presentations or use more sub-steps."
             )
-        return lambda: self._apply(pathway, change, live)
+        return lambda: self._apply(pathway, change, live, drift_of.before)
 
-    def _apply(self, pathway: PathwayPlan, change: np.ndarray, live: np.ndarray | None) -> None:
+    def _apply(self, pathway: PathwayPlan, change: np.ndarray, live: np.ndarray | None, before: np.ndarray) -> None:
         """Add a change and put the weights in one last operation: they are legal whenever a run is interrupted."""
         if live is not None and not len(live):
             return
         weights, mask = self.store.arrays[pathway.name], self.store.masks.get(pathway.name)
-        change += weights if live is None else weights[live]
+        change += before
         low, high = pathway.bounds
-        capped = self._bounds.get(pathway.name, (low, high))
-        if live is not None:
-            capped = tuple(bound[live] if np.ndim(bound) else bound for bound in capped)
+        capped = self._bounds.get(pathway.name, pathway.bounds)
+        if live is not None and capped is not pathway.bounds:
+            capped = tuple(bound[live] for bound in capped)
         normalise = pathway.declaration.normalise
         per_step = normalise if normalise is not None and normalise.every == "step" else None
         revised = per_step is not None or (mask is not None and not low <= 0.0 <= high)
@@ -161,10 +166,11 @@ class Learner:
             per_step.apply(change)
         if live is not None or revised:
             weights[slice(None) if live is None else live] = change
+        after = change if change.dtype == weights.dtype else None
         if per_step is not None and per_step.per == "source":
             per_step.apply(weights)
-            live = None
-        self.store.changed(pathway.name, live)
+            live, after = None, None
+        self.store.changed(pathway.name, live, after)
 
 
 def _around(values: np.ndarray, step: Cap, bounds: Bounds) -> Bounds:
@@ -179,6 +185,16 @@ def _clip(values: np.ndarray, low: Any, high: Any, out: np.ndarray) -> None:
         np.maximum(values, low, out=out)
     elif out is not values:
         out[...] = values
+
+
+def _scale_largest(drift: np.ndarray, size: float) -> bool:
+    """Scale a drift so that its largest element has a size, in place; return whether it is sure to be finite."""
+    largest = max(float(drift.max(initial=0.0)), -float(drift.min(initial=0.0)))
+    if not largest > 0:
+        return largest == 0
+    scale = float(size) / largest
+    drift *= scale
+    return largest < np.inf and scale < _LARGEST_SCALE
 
 
 def _change(

@@ -7,6 +7,8 @@ from collections.abc import Collection, Container
 import numpy as np
 
 from neurocircuits.compile.plan import Loop, Plan
+from neurocircuits.engines.euler import EulerSteps
+from neurocircuits.engines.held_rules import Moving
 from neurocircuits.engines.solvers import Solution, ThresholdLinearSolver, anderson
 from neurocircuits.engines.threshold_linear import ThresholdLinearLoop
 from neurocircuits.engines.values import PopulationValues, WeightStore, contribution
@@ -50,6 +52,8 @@ class Settler:
         self._problems: dict[tuple[str, ...], ThresholdLinearLoop] = {}
         self._into = {name: plan.into(name) for name in plan.driven}
         self._turn = {name: k for k, name in enumerate(plan.feeding)}
+        self._steps: EulerSteps | None = None
+        self._relayed = {p for p in Moving(plan, plan.plastic).pathways if plan.pathways[p].owner not in plan.plastic}
 
     def settle(self, n_rows: int, tolerance: float, warm: bool = False) -> Solution:
         """Settle all populations on the present source values.
@@ -123,7 +127,7 @@ class Settler:
                 self.delivered[name] = contribution(pathway, self.store, self.values[pathway.pre], n_rows)
             else:
                 part[:, rows] = contribution(pathway, self.store, self.values[pathway.pre], n_rows, rows)
-        self.feed(tuple(self.plan.driven), n_rows, self.delivered)
+        self.feed(tuple(self.plan.driven), n_rows, self.delivered.keys() - self._relayed)
 
     def _feed(self, name: str, inputs: Collection[str], n_rows: int, delivered: Container[str]) -> None:
         totals: Parts = {}
@@ -285,14 +289,24 @@ class Settler:
         self.feed(loop.populations, n_rows)
         return Solution(x, residual, evaluations)
 
-    def integrate(self, n_rows: int, duration: float, step: float) -> None:
-        """Advance the states of all loops from where they are by explicit Euler steps, as a paper's own script does."""
-        whole = Loop(tuple(self.plan.driven), True, (), ())
-        layout = self._layout(whole)
-        x = self._gather(layout, n_rows, True)
-        self.feed(whole.populations, n_rows)
-        fixed = [name for name in self.delivered if self.plan.populations[self.plan.pathways[name].pre].is_source]
-        for _ in range(round(duration / step)):
-            x = x + step * self.slopes(whole, layout, x, fixed)
-        self._scatter(layout, x)
-        self.feed(whole.populations, n_rows, fixed)
+    def integrate(self, n_rows: int, duration: float, step: float, known: bool = False) -> None:
+        """Advance the states of all loops from where they are by explicit Euler steps, as a paper's own script does.
+
+        Parameters
+        ----------
+        n_rows : int
+            Presentations in the batch.
+        duration, step : float
+            In seconds.
+        known : bool
+            Whether neither sources nor weights have changed since the last call.
+        """
+        sources = [p for p in self.plan.pathways.values() if self.plan.populations[p.pre].is_source]
+        self.delivered = {
+            p.name: self.delivered[p.name] if known else contribution(p, self.store, self.values[p.pre], n_rows)
+            for p in sources
+        }
+        if self._steps is None:
+            self._steps = EulerSteps(self.plan, self.store, self.values)
+        self._steps(n_rows, round(duration / step), step, self.delivered)
+        self.feed(tuple(self.plan.driven), n_rows, dict(self.delivered))

@@ -12,6 +12,7 @@ from neurocircuits.declare.protocol import Protocol
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Engine, Feed, Observer, Readings, Simulation
+from neurocircuits.engines.held import HeldLearning
 from neurocircuits.engines.settling import Settler
 from neurocircuits.engines.values import received
 from neurocircuits.errors import DivergenceError, ValidationError
@@ -100,6 +101,7 @@ class SteadyStateSimulation(Simulation):
         super().__init__(plan, streams, engine.dtype)
         self.engine = engine
         self.settler = Settler(plan, self.store, self.values, engine.solver, engine.max_iterations)
+        self.held = HeldLearning(plan, self.store, self.values, self.parameters)
 
     def go(self, feed: Feed, observe: Observer) -> None:
         """Present from ``feed`` until it ends or ``observe`` asks for a pause."""
@@ -125,15 +127,15 @@ class SteadyStateSimulation(Simulation):
             )
         self.learner.onset()
         residual, iterations = np.zeros(n_rows), 0
-        settled = False
+        settled = known = False
         for window in self.phase.windows(float(durations[0])):  # type: ignore[union-attr]
             plastic = window.plastic and learning
             for k in range(self.engine.substeps if plastic else 1):
                 if not (window.hold and settled):
                     if window.step is not None and self.engine.solver == "relaxation":
-                        self.settler.integrate(
-                            n_rows, window.duration / (self.engine.substeps if plastic else 1), window.step
-                        )
+                        seconds = window.duration / (self.engine.substeps if plastic else 1)
+                        self.settler.integrate(n_rows, seconds, window.step, known)
+                        known = True
                     else:
                         tolerance = self.engine.learning_tolerance if plastic else self.engine.tolerance
                         solution = self.settler.settle(n_rows, tolerance, warm=k > 0)
@@ -147,6 +149,7 @@ class SteadyStateSimulation(Simulation):
                 elif plastic:
                     self.settler.follow(n_rows)
                 if plastic:
+                    known = False
                     self._learn(
                         n_rows,
                         window.duration / self.engine.substeps,
@@ -170,7 +173,8 @@ class SteadyStateSimulation(Simulation):
     ) -> None:
         """Learn for a sub-step; where activity is held and a step is given, in that step."""
         n_steps = max(1, round(seconds / step)) if hold and step is not None else 1
-        for k in range(n_steps):
+        done = n_steps - 1 if n_rows == 1 and self.held(n_steps - 1, seconds / n_steps, scale) else 0
+        for k in range(done, n_steps):
             if k:
                 self.settler.follow(n_rows)
             self.learner.step(seconds / n_steps, scale, progress)

@@ -10,6 +10,7 @@ import numpy as np
 from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import PathwayPlan, Plan, PopulationPlan
 from neurocircuits.declare.weights import Paired, first_illegal
+from neurocircuits.engines.arrays import product
 from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
 
@@ -115,8 +116,18 @@ class WeightStore:
             self._transmitted[key] = sent if mask is None else sent * mask
         return self._transmitted[key]
 
-    def changed(self, owner: str, rows: np.ndarray | None = None) -> None:
-        """Say that the array of ``owner`` changed, in some rows or everywhere, so that what was kept is refreshed."""
+    def changed(self, owner: str, rows: np.ndarray | None = None, after: np.ndarray | None = None) -> None:
+        """Say that the array of ``owner`` changed, so that what was kept is refreshed.
+
+        Parameters
+        ----------
+        owner : str
+            Its pathway.
+        rows : ndarray of int, optional
+            Postsynaptic units that changed; all unless given.
+        after : ndarray, shape (rows, pre), optional
+            Their weights now.
+        """
         self.touched[owner] = rows
         for (name, term), kept in list(self._transmitted.items()):
             pathway = self.plan.pathways[name]
@@ -126,7 +137,7 @@ class WeightStore:
             if rows is None or pathway.part or pathway.transposed or weight is None:
                 del self._transmitted[name, term]
             else:
-                kept[rows] = weight({"w": self.arrays[owner][rows]})
+                kept[rows] = weight({"w": self.arrays[owner][rows] if after is None else after})
                 if owner in self.masks:
                     kept[rows] *= self.masks[owner][rows]
 
@@ -241,12 +252,12 @@ def contribution(
     for k, term in enumerate(pathway.terms):
         matrix, scale = store.transmitted(pathway, k)[rows], store.scales[pathway.name][k]
         factor = presynaptic(term.pre, pre)
-        if factor is None or np.ndim(factor) == 0:
+        if getattr(factor, "ndim", 0) == 0:
             part = np.broadcast_to(matrix.sum(axis=1) * (1.0 if factor is None else factor), (n_rows, matrix.shape[0]))
         elif factor.ndim == 1:
             part = np.broadcast_to(matrix @ factor, (n_rows, matrix.shape[0]))
         else:
-            part = factor @ matrix.T
+            part = product(factor, matrix)
         part = part if scale == 1.0 else scale * part
         total = part if total is None else total + part
     return np.zeros((n_rows, len(store.magnitude(pathway)[rows]))) if total is None else np.asarray(total)

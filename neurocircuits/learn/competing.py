@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from neurocircuits.analysis.competition import collapse
+from neurocircuits.analysis.sphere import converged_fraction
 from neurocircuits.compile.compiler import compile_circuit
 from neurocircuits.declare.checks import numeric_array
 from neurocircuits.declare.circuit import Circuit
@@ -26,7 +27,6 @@ from neurocircuits.randomness import Streams
 from neurocircuits.simulation import run
 
 _PATHWAY = "S_to_E"
-_CONVERGED = 0.01  # distance from the sphere at which a row counts as converged
 _LOOKED_AT = 2000  # images by which a layer is judged after it was fitted
 _WINS_ALL = 0.9
 _SILENT = 0.5
@@ -292,8 +292,7 @@ class CompetingHiddenUnits(CircuitTransformer):
     def _keep(self, weights: np.ndarray, n_iter: int, tree: Any) -> None:
         """Keep what was learned."""
         self.components_ = weights.astype(self.dtype)  # a copy
-        norms = (np.abs(self.components_.astype(float)) ** self.p).sum(axis=1)
-        self.converged_fraction_ = float((np.abs(norms - 1.0) < _CONVERGED).mean())
+        self.converged_fraction_ = float(converged_fraction(self.components_, self.p))
         self.n_iter_, self.tree_ = n_iter, tree
 
     def _warn_of_collapse(self, images: Any) -> None:

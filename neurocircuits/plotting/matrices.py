@@ -119,12 +119,12 @@ def cosine_matrix(ax: Axes, cosines: ArrayLike, *, bound: float | None = None, c
 def mosaic(
     ax: Axes,
     rows: ArrayLike,
-    image_shape: tuple[int, int],
+    image_shape: tuple[int, ...],
     *,
     n_columns: int | None = None,
     cmap: str | Colormap | None = None,
     symmetric: bool | None = None,
-    scale: Literal["shared", "each"] = "shared",
+    scale: Literal["shared", "each"] | None = None,
     limit: float | None = None,
 ) -> AxesImage:
     """Draw the rows of a matrix as images, tiled from left to right and from top to bottom.
@@ -135,36 +135,44 @@ def mosaic(
         Where to draw.
     rows : array_like or DataArray, shape (n, n_pixels)
         One receptive field or stimulus per row. A DataArray of weights is put in order by ``post`` and ``pre``.
-    image_shape : (int, int)
-        Rows and columns of one image.
+    image_shape : (int, int) or (3, int, int)
+        Rows and columns of one image; with a 3 before them, a row holds the red, the green and the blue image, and is
+        drawn in these colours: grey is zero if the scale is symmetric, else black.
     n_columns : int, optional
         Tiles in a row; about as many as there are rows of tiles unless given.
     cmap : str or Colormap, optional
-        White to red for values >= 0, blue to white to red for signed ones, unless given.
+        White to red for values >= 0, blue to white to red for signed ones, unless given. Not for images in colour.
     symmetric : bool, optional
         Whether the scale is symmetric about zero; by default if a value is negative.
-    scale : {"shared", "each"}
-        Whether all tiles share one colour scale, or each is divided by its own largest magnitude.
+    scale : {"shared", "each"}, optional
+        Whether all tiles share one colour scale, or each is divided by its own largest magnitude; shared unless given,
+        and each for images in colour.
     limit : float, optional
         Value at the end of a shared scale; the largest magnitude unless given.
 
     Returns
     -------
     AxesImage
-        One picture of all tiles; tiles that are not needed are masked.
+        One picture of all tiles; tiles that are not needed are masked, or transparent.
 
     Raises
     ------
     ValidationError
-        If a row is not an image of that shape, there is no row, or ``scale`` is something else.
+        If a row is not an image of that shape, there is no row, ``scale`` is something else, or images in colour are to
+        have a colour map.
     """
     values = plain(rows, 2, "mosaic: rows", ("post", "pre")).astype(float)
-    height, width = image_shape
-    n = len(values)
-    if n == 0 or values.shape[1] != height * width:
+    in_colour = len(image_shape) == 3
+    n, (height, width) = len(values), image_shape[-2:]
+    if n == 0 or values.shape[1] != math.prod(image_shape) or (in_colour and image_shape[0] != 3):
+        sides = " x ".join(map(str, image_shape))
         raise ValidationError(
-            f"mosaic: rows of shape {values.shape} are not images of {height} x {width} = {height * width} pixels."
+            f"mosaic: rows of shape {values.shape} are not images of {sides} = {math.prod(image_shape)} pixels "
+            "(rows x columns, or 3 x rows x columns in colour)."
         )
+    if in_colour and cmap is not None:
+        raise ValidationError(f"mosaic: images in colour have no colour map, but cmap = {cmap!r}. Leave it out.")
+    scale = scale or ("each" if in_colour else "shared")
     if scale not in ("shared", "each"):
         raise ValidationError(f"mosaic: scale {scale!r} is unknown. Choose from: shared, each.")
     if scale == "each":
@@ -172,11 +180,22 @@ def mosaic(
         values = np.divide(values, largest, out=np.zeros_like(values), where=largest > 0)
     n_columns = n_columns or math.ceil(math.sqrt(n))
     n_rows = math.ceil(n / n_columns)
-    tiles = np.full((n_rows * n_columns, height, width), np.nan)
-    tiles[:n] = values.reshape(n, height, width)
-    sheet = tiles.reshape(n_rows, n_columns, height, width).swapaxes(1, 2).reshape(n_rows * height, n_columns * width)
     default, low, high = _scale(values, symmetric, limit, EXCITATORY_MAP)
-    image = ax.imshow(sheet, cmap=cmap or default, vmin=low, vmax=high, origin="upper", interpolation="nearest")
+    images = values.reshape(n, -1, height, width)
+    if in_colour:
+        images = np.concatenate([np.clip((images - low) / (high - low), 0, 1), np.ones_like(images[:, :1])], axis=1)
+    tiles = np.full((n_rows * n_columns, *images.shape[1:]), 0.0 if in_colour else np.nan)
+    tiles[:n] = images
+    sheet = tiles.reshape(n_rows, n_columns, -1, height, width).transpose(0, 3, 1, 4, 2)
+    sheet = sheet.reshape(n_rows * height, n_columns * width, -1)
+    image = ax.imshow(
+        sheet if in_colour else sheet[..., 0],
+        cmap=None if in_colour else cmap or default,
+        vmin=low,
+        vmax=high,
+        origin="upper",
+        interpolation="nearest",
+    )
     frames = [Rectangle((k % n_columns * width - 0.5, k // n_columns * height - 0.5), width, height) for k in range(n)]
     ax.add_collection(PatchCollection(frames, facecolor="none", edgecolor=FAINT, linewidth=0.6))
     ax.set(anchor="N")

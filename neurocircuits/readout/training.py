@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from neurocircuits.declare.checks import is_number, is_whole
 from neurocircuits.errors import UnsupportedError, ValidationError
 from neurocircuits.progress import Progress
 
@@ -45,9 +47,17 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         """Return the fixed features of rows; what is learned comes after them."""
         return X
 
+    def _differentiable(self, X: Any, torch: Any) -> Any:
+        """Return the features of rows as torch differentiates them; ``X`` is a tensor."""
+        return X
+
     @abstractmethod
     def _initial(self, n_features: int, n_classes: int, random: np.random.RandomState) -> dict[str, np.ndarray]:
-        """Return initial parameters by name."""
+        """Return initial parameters by name; their memory order is kept."""
+
+    @abstractmethod
+    def _logits(self, features: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return what the output units are a saturating function of, the same for all classes."""
 
     @abstractmethod
     def _outputs(self, features: Any, parameters: Mapping[str, Any], functions: Any) -> Any:
@@ -75,7 +85,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         y : array_like, shape (n,)
             Classes.
         watch : mapping of str to (X, y), optional
-            Data whose error is kept in ``history_`` while training.
+            Data whose error is kept in ``history_`` while training. A label that is none of the classes to learn
+            counts as an error, as it does in ``score``.
         watch_every : int
             Epochs between such evaluations.
 
@@ -96,30 +107,32 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         rows, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self._check()
+        if not is_whole(watch_every) or watch_every < 1:
+            raise ValidationError(
+                f"{type(self).__name__}.fit: watch_every {watch_every!r} is not a positive whole number."
+            )
         self.classes_, classes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValidationError(
-                f"{type(self).__name__}.fit: y has one class, {self.classes_[0]!r}; give two or more."
+                f"{type(self).__name__}.fit: y has one class, {self.classes_.tolist()[0]!r}; give two or more."
             )
         random = check_random_state(self.random_state)
         self._prepare(rows)
-        features = torch.from_numpy(np.ascontiguousarray(self._features(rows), np.float32))
+        features = torch.from_numpy(np.require(self._features(rows), np.float32, ("C", "W")))
         target = torch.from_numpy(classes.astype(np.int64))
         initial = self._initial(features.shape[1], len(self.classes_), random)
         tensors = {
-            name: torch.tensor(value, dtype=torch.float32, requires_grad=True) for name, value in initial.items()
+            name: torch.from_numpy(np.array(value, np.float32, order="K")).requires_grad_()
+            for name, value in initial.items()
         }
-        optimiser = getattr(torch.optim, self.optimiser)(list(tensors.values()), lr=self.rates[0][1])
+        optimiser = _optimiser(torch, self.optimiser, list(tensors.values()), self.rates[0][1])
         self.history_: dict[str, list[float]] = {
             "epoch": [],
             "loss": [],
             **{f"error_{name}": [] for name in watch or {}},
         }
         watched = {
-            name: (
-                features if seen is X else torch.from_numpy(np.asarray(self._features(np.asarray(seen)), np.float32)),
-                np.asarray(classes_seen),
-            )
+            name: (features, np.asarray(classes_seen)) if seen is X else self._seen(seen, classes_seen, torch)
             for name, (seen, classes_seen) in (watch or {}).items()
         }
         n_rows = len(features)
@@ -145,7 +158,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
                 if watch and ((epoch + 1) % watch_every == 0 or epoch + 1 == self.epochs):
                     with torch.no_grad():
                         for name, (seen, classes_seen) in watched.items():
-                            best = [self._outputs(part, tensors, torch).argmax(dim=1) for part in seen.split(_ROWS)]
+                            best = [self._logits(part, tensors).argmax(dim=1) for part in seen.split(_ROWS)]
                             wrong = self.classes_[torch.cat(best).numpy()] != classes_seen
                             self.history_[f"error_{name}"].append(float(wrong.mean()))
                     self.history_["epoch"].append(epoch + 1)
@@ -165,13 +178,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray, shape (n, n_classes)
         """
-        check_is_fitted(self)
-        rows: Any = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
-        parts = [
-            self._outputs(self._features(rows[k : k + _ROWS]).astype(float, copy=False), self.parameters_, np)
-            for k in range(0, len(rows), _ROWS)
-        ]
-        return np.concatenate(parts)
+        return self._computed(X, lambda features, parameters: self._outputs(features, parameters, np))
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Return the output units, or the difference of the two where there are two classes.
@@ -189,7 +196,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 else outputs
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the class of the largest output unit.
+        """Return the class of the largest output unit, also where output units saturate and are equal in the computer.
 
         Parameters
         ----------
@@ -200,21 +207,58 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray, shape (n,)
         """
-        outputs = self.outputs(X)
-        return self.classes_[outputs.argmax(axis=1)]
+        largest = self._computed(X, self._logits).argmax(axis=1)
+        return self.classes_[largest]
+
+    def _seen(self, X: ArrayLike, y: ArrayLike, torch: Any) -> tuple[Any, np.ndarray]:
+        """Return features to watch as a tensor, and their labels."""
+        rows: Any
+        rows, labels = validate_data(self, X, y, dtype=(np.float32, np.float64), reset=False)
+        return torch.from_numpy(np.require(self._features(rows), np.float32, ("C", "W"))), labels
+
+    def _computed(self, X: ArrayLike, function: Callable[[Any, Mapping[str, Any]], Any]) -> np.ndarray:
+        """Return a function of the features and the parameters, (n, n_classes), some rows at a time."""
+        check_is_fitted(self)
+        rows: Any = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        starts = range(0, len(rows), _ROWS)
+        features = (self._features(rows[k : k + _ROWS]).astype(float, copy=False) for k in starts)
+        return np.concatenate([function(some, self.parameters_) for some in features])
 
     def _check(self) -> None:
-        owner = type(self).__name__
-        for what in ("epochs", "batch", "n_jobs"):
-            value = getattr(self, what)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValidationError(f"{owner}.{what}: {value!r} is not a positive whole number.")
-        starts = [start for start, _ in self.rates]
-        if not starts or starts[0] != 0 or starts != sorted(starts) or not all(rate > 0 for _, rate in self.rates):
+        """Refuse settings that are not allowed."""
+        self._whole("epochs", "batch", "n_jobs")
+        try:
+            pairs = [(float(start), float(rate)) for start, rate in self.rates]
+        except (TypeError, ValueError):
+            pairs = []
+        starts = [start for start, _ in pairs]
+        rises = bool(starts) and starts[0] == 0 and starts == sorted(starts) and starts[-1] < 1
+        if not rises or not all(rate > 0 for _, rate in pairs):
             raise ValidationError(
-                f"{owner}.rates: {self.rates!r} must be pairs (fraction of the epochs, rate) that start at 0 and rise, "
-                "with positive rates."
+                f"{type(self).__name__}.rates: {self.rates!r} must be pairs (fraction of the epochs, rate), with "
+                "positive rates, and fractions that start at 0, rise and stay below 1."
             )
+
+    def _whole(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not is_whole(value) or value < 1:
+                raise ValidationError(f"{type(self).__name__}.{name}: {value!r} is not a positive whole number.")
+
+    def _positive(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not is_number(value) or not 0 < value < np.inf:
+                raise ValidationError(f"{type(self).__name__}.{name}: {value!r} is not positive and finite.")
+
+
+def _optimiser(torch: Any, name: str, tensors: list[Any], rate: float) -> Any:
+    """Return an optimiser of ``torch.optim``, as one fused operation where it has one, which is faster."""
+    kind = getattr(torch.optim, str(name), None)
+    if not isinstance(kind, type):
+        raise ValidationError(f"optimiser {name!r} is not in torch.optim. Choose one that is, such as 'Adam' or 'SGD'.")
+    fused = {"fused": True} if "fused" in signature(kind).parameters else {}
+    return kind(tensors, lr=rate, **fused)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import neurocircuits as nc
-from neurocircuits.models import krotov2019, seung2018, seung_zung2017
+from neurocircuits.models import bcm1982, krotov2019, seung2018, seung_zung2017
 
 N_S, N_E = 16, 6
 TAU = {"tau": "2 ms"}
@@ -159,6 +159,10 @@ def paired() -> nc.Circuit:
     )
 
 
+def sliding_threshold() -> nc.Circuit:
+    return bcm1982.circuit(N_S, N_E, initial=nc.Uniform(0, 0.4), eta="1 Hz", tau="2 ms")
+
+
 def normalised() -> nc.Circuit:
     return feedforward(nc.Hebbian(eta="2 Hz"), normalise=nc.Normalise("target", norm=1.0, value=2.0))
 
@@ -175,5 +179,6 @@ CASES = {
     "ranked": Case(ranked, excused={STANDALONE: "LargestChange needs the whole matrix"}),
     "competing": Case(competing, linear=False, excused={STANDALONE: "population terms (gate) need the whole layer"}),
     "paired": Case(paired, excused={STANDALONE: "'S_to_E' are a pair"}),
+    "sliding threshold": Case(sliding_threshold),
     "normalised": Case(normalised, excused={STANDALONE: "'S_to_E' are normalised"}),
 }

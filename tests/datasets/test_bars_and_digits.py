@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurocircuits.datasets import bar_templates, bars, digits
+from neurocircuits.datasets import bar_templates, bars, digits, photographs
 from neurocircuits.errors import ValidationError
 
 
@@ -93,3 +93,24 @@ def test_digits_are_those_of_scikit_learn(dtype: str) -> None:
     np.testing.assert_array_equal(data.labels, bunch.target)
     assert (data.values.min(), data.values.max()) == (0, 1)
     assert data.labels[:10].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("size", [8, 50, 427])
+def test_photographs_are_cut_into_squares(size: int) -> None:
+    from sklearn.datasets import load_sample_images
+
+    data, pictures = photographs(size), load_sample_images().images
+    assert data.image_shape == (3, size, size)
+    across, per_picture = 640 // size, (427 // size) * (640 // size)
+    assert len(data) == 2 * per_picture
+    for place in (0, across - 1, per_picture - 1, 2 * per_picture - 1):
+        down, right = divmod(place % per_picture, across)
+        square = pictures[place // per_picture][down * size : (down + 1) * size, right * size : (right + 1) * size]
+        assert np.allclose(data.images[place], np.moveaxis(square, 2, 0) / 255)
+        assert data.labels[place] == place // per_picture
+
+
+@pytest.mark.parametrize("size", [0, -1, 428, 8.0, True])
+def test_photographs_of_no_size_are_refused(size: object) -> None:
+    with pytest.raises(ValidationError, match="photographs: size"):
+        photographs(size)  # type: ignore[arg-type]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 import neurocircuits as nc
+from neurocircuits.engines import gates
 from neurocircuits.models import seung_zung2017
+from neurocircuits.randomness import Streams
 from tests.references import learning
 from tests.references.circuits import LINEAR, TAU, excitatory, inhibitory, learning_circuit, recorded, run, weights
 
@@ -167,3 +171,101 @@ def test_a_sensory_population_can_drive_two_and_two_can_drive_one() -> None:
     for name, post, pre in (("S_to_E", x, u), ("T_to_E", x, v), ("S_to_F", f, u)):
         expected = w[name] + 0.05 * (post.T @ pre / 40 - w[name])
         np.testing.assert_allclose(weights(tree, name), expected, rtol=1e-12)
+
+
+# -- ranks that pick few pairs of a presentation and a unit --------------------------------------------------------------------
+
+
+def ranked_circuit(w: np.ndarray, terms: dict[str, str], drift: str, **settings: nc.LargestChange) -> nc.Circuit:
+    post = nc.Population(
+        "E", len(w), "dr/dt = (rectify(drive) - r)/tau : 1\nh = drive*drive - drive : 1", parameters=TAU
+    )
+    rule = nc.Rule(drift, {"eta": "1 Hz", "k": 3}, terms=terms, **settings)
+    synapses = nc.Synapses("S", "E", weights=w, rule=rule, transmits="w*abs(w)*r_pre")
+    return nc.Circuit("ranked", [nc.Population("S", w.shape[1]), post], [synapses], dale="unconstrained")
+
+
+def place(x: np.ndarray, k: int) -> np.ndarray:
+    gate = np.zeros_like(x)
+    gate[np.arange(len(x)), np.argsort(-x, axis=1, kind="stable")[:, k - 1]] = 1.0
+    return gate
+
+
+RANKED = {
+    "one variable": (
+        {"a": "ranked(drive_post, 1) - 0.4*ranked(drive_post, k)"},
+        "eta*a*(r_pre - drive_post*w)",
+        lambda x, h: ((a := place(x, 1) - 0.4 * place(x, 3)), a * x),
+    ),
+    "two variables that may pick the same": (
+        {"a": "ranked(drive_post, 2) + 0.5*ranked(h_post, 1)"},
+        "eta*a*(r_pre - drive_post*w)",
+        lambda x, h: ((a := place(x, 2) + 0.5 * place(h, 1)), a * x),
+    ),
+    "two terms, one rank twice": (
+        {"a": "winner(drive_post)", "b": "h_post*ranked(drive_post, 1) - ranked(drive_post, 2)"},
+        "eta*(a*r_pre - (a + b)*w)",
+        lambda x, h: (place(x, 1), place(x, 1) + h * place(x, 1) - place(x, 2)),
+    ),
+}
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("few", [0, 1 << 40], ids=["picked", "plain"])
+@pytest.mark.parametrize("name", RANKED)
+def test_pairs_that_ranks_pick_give_the_mean_over_all(
+    name: str, few: int, sparse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rejects a pair that counts twice or not at all, rows of another unit, and a sum that is no mean."""
+    monkeypatch.setattr(gates, "_FEW", few)
+    terms, drift, reference = RANKED[name]
+    rng = np.random.default_rng(5)
+    u, w = images(23, 9), rng.normal(0.0, 0.7, (40, 9))
+    x = u @ (w * np.abs(w)).T
+    hebbian, decay = reference(x, x * x - x)
+    expected = w + 0.1 * (hebbian.T @ u - decay.sum(axis=0)[:, None] * w) / len(u)
+    phase = nc.Phase("learn", {"S": nc.Patterns(csr_array(u) if sparse else u, duration="100 ms")})
+    tree = run(ranked_circuit(w, terms, drift), phase, engine=nc.SteadyState(batch=23))
+    np.testing.assert_allclose(weights(tree, "S_to_E"), expected, rtol=0, atol=1e-13)
+    dead = (hebbian == 0).all(axis=0) & (decay == 0).all(axis=0)
+    assert dead.sum() > 5
+    np.testing.assert_array_equal(weights(tree, "S_to_E")[dead], w[dead])
+
+
+@pytest.mark.parametrize("normalise", [None, nc.Normalise("target", 3.0), nc.Normalise("source", 3.0, 4.0)])
+def test_what_is_transmitted_follows_the_weights_to_the_bit(normalise: nc.Normalise | None) -> None:
+    """Rejects a product of weights before they were rounded, cut or normalised: a resumed run would go another way."""
+    rng = np.random.default_rng(6)
+    circuit = ranked_circuit(
+        rng.normal(0.0, 0.7, (30, 9)).clip(-1.5, 1.5), *RANKED["one variable"][:2], step=nc.LargestChange(0.3)
+    )
+    pathway = replace(circuit.pathway("S_to_E"), normalise=normalise, bounds=(-1.5, 1.5))
+    circuit = replace(circuit, synapses=[pathway])
+    simulation = nc.SteadyState(batch=10, dtype="float32").open(nc.compile_circuit(circuit), Streams(0))
+    phase = nc.Phase("learn", {"S": nc.Patterns(images(50, 9))})
+    simulation.begin(phase)
+    store, sent = simulation.store, simulation.plan.pathways["S_to_E"]
+    for start in range(0, 50, 10):
+        simulation.advance(phase.batch(start, 10, Streams(0)))
+        kept = np.array(store.transmitted(sent, 0))
+        store.changed("S_to_E")
+        np.testing.assert_array_equal(kept, store.transmitted(sent, 0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_largest_change_of_numbers_near_the_end_of_a_type(dtype: str) -> None:
+    """Drifts far below and above 1 take the same step. Rejects a scale that overflows, and a check that is content."""
+    w, u = np.zeros((3, 4)), np.array([[1.0, 2.0, 4.0, 0.0]])
+    tiny = {"float32": 1e-44, "float64": 1e-320}[dtype]
+    rule = nc.Rule("eta*r_post*r_pre", {"eta": "1 Hz"}, step=nc.LargestChange(0.5))
+
+    def after(size: float) -> np.ndarray:
+        post = nc.Population("E", 3, "dr/dt = (1 - r)/tau : 1", parameters=TAU)
+        circuit = nc.Circuit("constant", [nc.Population("S", 4), post], [nc.Synapses("S", "E", weights=w, rule=rule)])
+        return weights(run(circuit, nc.Phase("learn", {"S": nc.Patterns(size * u)}), engine=nc.SteadyState(dtype=dtype)),
+                       "S_to_E")  # fmt: skip
+
+    np.testing.assert_allclose(after(1e-30), after(1.0), rtol=1e-6)
+    np.testing.assert_allclose(after(1.0), np.tile([0.125, 0.25, 0.5, 0.0], (3, 1)), rtol=1e-6)
+    with np.errstate(all="ignore"), pytest.raises(nc.DivergenceError, match="is (inf|nan)"):
+        after(tiny)

@@ -82,6 +82,38 @@ def test_each_tile_can_have_its_own_scale_and_an_empty_one_stays_empty(ax) -> No
     assert drawn.get_array().tolist() == [[0, 1], [0, 0], [-1, 0.5]]
 
 
+def test_images_in_colour_are_red_before_green_before_blue(ax) -> None:
+    """Rejects colours after pixels, a zero that is not grey, a scale that rows share, and clipped negative values."""
+    rows = np.zeros((3, 3, 2, 2))
+    rows[0, 0, 0, 1], rows[0, 2, 1, 0] = 4.0, -4.0  # red up by 4 at the upper right, blue down by 4 at the lower left
+    rows[1, 1, 1, 1] = -0.1  # a weak row, green down at the lower right
+    drawn = mosaic(ax, rows.reshape(3, 12), (3, 2, 2), n_columns=2)
+    sheet = np.asarray(drawn.get_array())
+    assert sheet.shape == (4, 4, 4)
+    np.testing.assert_allclose(sheet[0, 1], [1, 0.5, 0.5, 1])
+    np.testing.assert_allclose(sheet[1, 0], [0.5, 0.5, 0, 1])
+    np.testing.assert_allclose(sheet[1, 3], [0.5, 0, 0.5, 1])
+    np.testing.assert_allclose(sheet[2:, :2], np.broadcast_to([0.5, 0.5, 0.5, 1], (2, 2, 4)))
+    assert (sheet[2:, 2:, 3] == 0).all()
+    shared = np.asarray(mosaic(ax, rows.reshape(3, 12), (3, 2, 2), n_columns=2, scale="shared").get_array())
+    np.testing.assert_allclose(shared[1, 3], [0.5, 0.5 - 0.1 / 8, 0.5, 1])
+
+
+def test_a_photograph_is_drawn_as_it_is(ax) -> None:
+    image = np.arange(12.0).reshape(2, 2, 3) / 11
+    drawn = mosaic(ax, image.transpose(2, 0, 1).reshape(1, 12), (3, 2, 2))
+    np.testing.assert_allclose(np.asarray(drawn.get_array())[..., :3], image)
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "words"),
+    [((4, 1, 3), {}, "in colour"), ((3, 2, 3), {}, "18 pixels"), ((3, 2, 2), {"cmap": "Greys"}, "no colour map")],
+)
+def test_what_is_no_image_in_colour_is_refused(ax, shape, settings, words) -> None:
+    with pytest.raises(ValidationError, match=words):
+        mosaic(ax, np.ones((2, 12)), shape, **settings)
+
+
 def test_the_maps_are_one_scale() -> None:
     """Rejects a signed map whose red half differs from the excitatory map, or whose zero is not white."""
     for x in np.linspace(0, 1, 11):

@@ -10,12 +10,18 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 pytest.importorskip("torch", reason="torch is not installed; get it with: pip install 'neurocircuits[torch]'")
 
-from neurocircuits.readout import BackpropClassifier, PowerClassifier, SigmoidClassifier
+from neurocircuits.readout import (
+    BackpropClassifier,
+    PowerClassifier,
+    SigmoidBackpropClassifier,
+    SigmoidClassifier,
+)
 
 ESTIMATORS = [
     PowerClassifier(epochs=5, n=2.0, random_state=0),
     SigmoidClassifier(epochs=60, rates=((0.0, 2.0),), random_state=0),
     BackpropClassifier(30, epochs=40, rates=((0.0, 0.05),), random_state=0),
+    SigmoidBackpropClassifier(20, epochs=60, rates=((0.0, 0.05),), random_state=0),
 ]
 
 
@@ -82,6 +88,35 @@ def test_zanolas_layer_descends_its_loss():
     np.testing.assert_allclose(found.parameters_["b"], b, atol=1e-5)
 
 
+def test_zanolas_control_descends_its_loss():
+    """Rejects: a layer without sigmoid or offset, another loss or optimiser."""
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300] / 16, y[:300]
+    found = SigmoidBackpropClassifier(12, epochs=3, batch=100, rates=((0.0, 0.02),), random_state=2).fit(X, y)
+    random = np.random.RandomState(2)
+    inner, outer = 1 / np.sqrt(64), 1 / np.sqrt(12)
+    start = [random.uniform(-inner, inner, (64, 12)), random.uniform(-inner, inner, 12)]
+    start += [random.uniform(-outer, outer, (12, 10)), random.uniform(-outer, outer, 10)]
+    batches = [rows for _ in range(3) for rows in np.split(random.permutation(300), 3)]
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    def gradient(parameters, rows):
+        W, a, S, b = parameters
+        x = sigmoid(X[rows])
+        h = sigmoid(x @ W + a)
+        c = sigmoid(h @ S + b)
+        e = np.exp(c) / np.exp(c).sum(axis=1, keepdims=True) - (y[rows, None] == np.arange(10))
+        d = e * c * (1 - c) / len(rows)
+        back = d @ S.T * h * (1 - h)
+        return [x.T @ back, back.sum(axis=0), h.T @ d, d.sum(axis=0)]
+
+    expected = adam(gradient, start, batches, [0.02] * 9)
+    for name, value in zip("WaSb", expected, strict=True):
+        np.testing.assert_allclose(found.parameters_[name], value, atol=2e-3, err_msg=name)
+
+
 def test_backprop_reaches_the_hidden_layer():
     """Rejects: a hidden layer that stays as it was drawn."""
     X, y = load_digits(return_X_y=True)
@@ -117,6 +152,11 @@ def test_bad_settings_get_a_clear_error(settings, words):
     H, y = hidden()
     with pytest.raises(ValueError, match=words.replace("(", r"\(")):
         PowerClassifier(**settings).fit(H, y)
+
+
+def test_a_control_without_hidden_units_is_refused():
+    with pytest.raises(ValueError, match="n_hidden: 0 is not a positive whole number"):
+        SigmoidBackpropClassifier(0).fit(*hidden())
 
 
 def test_one_class_is_refused():

@@ -1,0 +1,96 @@
+"""Competing hidden units on CIFAR-10: features in colour, learning curves, and errors beside controls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from neurocircuits.figures import _recipe
+from neurocircuits.figures._recipe import Recipe, better_than, error, measure
+from neurocircuits.models import krotov2019
+from neurocircuits.readout.classifiers import CIFAR10_RATES
+from neurocircuits.reproduce import Claim, Figure, at_least, at_most
+
+PUBLISHED = {"published (preprint)": 49.25, "published backprop": 44.74, "difference target prop.": 49.29}
+RECIPES = {
+    True: Recipe(
+        data="photographs",
+        model=krotov2019.cifar10,
+        p=3.0,
+        epochs=10,
+        step=0.02,
+        settings={"n_hidden": 50, "p": 3.0, "k": 2, "delta": 0.1},
+        layer={"n": 3.0, "m": 4.0, "epochs": 10},
+        control={"n_hidden": 50, "epochs": 10},
+        n_shown=25,
+    ),
+    False: Recipe(
+        data="cifar10",
+        model=krotov2019.cifar10,
+        p=4.0,
+        epochs=100,
+        step=0.02,
+        layer={"n": 10.0, "m": 6.0, "epochs": 100, "rates": CIFAR10_RATES},
+        control={"n_hidden": 2000, "epochs": 30, "rates": ((0.0, 1e-3), (0.5, 2.5e-4), (0.8, 5e-5))},
+        n_shown=25,
+        published=PUBLISHED,
+    ),
+}
+
+
+def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
+    """Follow the recipe."""
+    return _recipe.compute(RECIPES[quick], engine, seed)
+
+
+def draw(trees: list[xr.DataTree]) -> Any:
+    """Draw features, curves and errors."""
+    return _recipe.draw(trees, PUBLISHED if trees[0].attrs["data"] == "cifar10" else {})
+
+
+SOURCE = "Krotov and Hopfield (2018), arXiv:1806.10181, section 4"
+FIGURE = Figure(
+    name="krotov2019_cifar10",
+    title="Competing hidden units on CIFAR-10",
+    source="Krotov and Hopfield (2019), doi:10.1073/pnas.1820458116, fig. 5",
+    compute=compute,
+    draw=draw,
+    claims=(
+        Claim(
+            "signed",
+            "The rows have negative parts: more than a tenth of all weight.",
+            lambda tree: at_least(measure(tree, "negative"), 0.1),
+            SOURCE,
+        ),
+        Claim(
+            "better-than-raw-pixels",
+            "The top layer errs less on learned rows than on pixels.",
+            better_than("raw pixels", 0.5),
+            "a control",
+        ),
+        Claim(
+            "test-error",
+            "The test error is 50 % at most.",
+            lambda tree: at_most(error(tree, "learned"), 50.0),
+            f"{SOURCE}: 49.25 %",
+            ("full",),
+        ),
+        Claim(
+            "control-error",
+            "Backprop with the same architecture errs on 46.5 % of the test images at most.",
+            lambda tree: at_most(error(tree, "backprop"), 46.5),
+            f"{SOURCE}: 44.74 %",
+            ("full",),
+        ),
+        Claim(
+            "better-than-random-rows",
+            "Learned rows do better than random ones.",
+            better_than("random rows", 0.0),
+            "a control",
+            ("full",),
+        ),
+    ),
+    seeds_full=1,
+    needs=("cifar10",),
+)
