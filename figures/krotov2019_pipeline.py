@@ -1,4 +1,4 @@
-"""The way of one image through competing hidden units: currents, activity that settles, and three branches of learning."""
+"""The way of one image through competing hidden units: currents, activity that settles, three branches of learning."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def draw(trees: list[xr.DataTree]) -> Any:
     current, h, gate = (units[name].values[order] for name in ("current", "h", "gate"))
     h_star, w_inh = (float(tree["/measures"].ds[name]) for name in ("h_star", "w_inh"))
     colours = np.where(h >= h_star, EXCITATORY, np.where(h > 0, INHIBITORY, FAINT))
-    figure, axes = panels(1, 6, size=(14.5, 2.7), width_ratios=(0.7, 1, 1, 1, 1, 1))
+    figure, axes = panels(2, 3, size=(9.6, 5.2))
+    axes = axes.ravel()
     mosaic(axes[0], tree["/image"].ds["v"].values[None], tuple(int(side) for side in tree.attrs["image_shape"]))
     axes[0].set_title(f"image ({tree.attrs['data']})")
     places = np.arange(1, len(h) + 1)

@@ -198,9 +198,9 @@ RANKED = {
         lambda x, h: ((a := place(x, 1) - 0.4 * place(x, 3)), a * x),
     ),
     "two variables that may pick the same": (
-        {"a": "ranked(drive_post, 2) + 0.5*ranked(h_post, 1)"},
+        {"a": "ranked(drive_post, 1) + 0.5*ranked(h_post, 1)"},
         "eta*a*(r_pre - drive_post*w)",
-        lambda x, h: ((a := place(x, 2) + 0.5 * place(h, 1)), a * x),
+        lambda x, h: ((a := place(x, 1) + 0.5 * place(h, 1)), a * x),
     ),
     "two terms, one rank twice": (
         {"a": "winner(drive_post)", "b": "h_post*ranked(drive_post, 1) - ranked(drive_post, 2)"},
@@ -229,6 +229,7 @@ def test_pairs_that_ranks_pick_give_the_mean_over_all(
     np.testing.assert_allclose(weights(tree, "S_to_E"), expected, rtol=0, atol=1e-13)
     dead = (hebbian == 0).all(axis=0) & (decay == 0).all(axis=0)
     assert dead.sum() > 5
+    assert 0 < (place(x, 1) * place(x * x - x, 1)).sum() < len(u)
     np.testing.assert_array_equal(weights(tree, "S_to_E")[dead], w[dead])
 
 
