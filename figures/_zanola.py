@@ -7,6 +7,7 @@ so both can be drawn again; figures take its own seed for seed 0, and the next o
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,21 +15,28 @@ import joblib
 import numpy as np
 import xarray as xr
 
+from neurocircuits.analysis import winner_agreement
 from neurocircuits.datasets import Dataset
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.protocol import Phase, Protocol, Record, Window
-from neurocircuits.declare.steps import LargestChange, Linear
+from neurocircuits.declare.steps import Euler, LargestChange, Linear
 from neurocircuits.declare.stimulus import Patterns
 from neurocircuits.declare.weights import Given
 from neurocircuits.engines.base import Engine
+from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.engines.steady_state import SteadyState
 from neurocircuits.errors import DivergenceError
-from neurocircuits.models import krotov2019
+from neurocircuits.models import krotov2019, zanola2021
 from neurocircuits.reproduce import figure_cache
 from neurocircuits.simulation import run
 
 SEED = 2347
 RUNAWAY = 1e3  # a weight, at which a run ends
+GROWN = 100.0  # growth of sum w^2 that is called a blow-up
+TAU_LEARNING = 5.0  # seconds
+REST, IN_TIME = SteadyState(), SteadyState(solver="relaxation")
+COURSE = Brian2(dt="0.5 ms", tolerance=None)
+SETTLING = zanola2021.protocol(np.ones((1, 1))).phases[0].timetable[:2]
 SLIDES = "Zanola (2021), slides and notebook"
 CLOSED_FORM = "derived: closed form for p = 2, constant g and one image, from arXiv:1806.10181, eq. 2"
 
@@ -173,3 +181,55 @@ def by_rank(first: np.ndarray, shown: Dataset, settings: dict[str, Any], seed: i
     circuit = krotov2019.circuit(n_sensory, n_hidden, p=2.0, initial=Given(first), step=step, **ranked)
     learn = Phase("learn", {"S": Patterns(shown.values).shuffled()}, epochs=settings["epochs"])
     return learned(circuit, Protocol([learn]), SteadyState(batch=settings["batch"], dtype="float32"), seed)
+
+
+def competition(first: np.ndarray, settings: dict[str, Any], step: Euler = Euler(), **changed: Any) -> Circuit:
+    """Return the circuit in which units compete through inhibition, with a setting's w_inh, h_* and delta."""
+    own = {name: settings[name] for name in ("w_inh", "h_star", "delta")} | changed
+    return zanola2021.circuit(n_sensory=first.shape[1], n_hidden=len(first), initial=Given(first), step=step, **own)
+
+
+def whom(w: np.ndarray, images: np.ndarray, settings: dict[str, Any], seed: int) -> dict[str, float]:
+    """Return whom readings choose with the same weights: shares of equal winners and gates, and how many units learn.
+
+    In time, the activity begins where it was at the end of the image before, and has 12 tau.
+    """
+    found = []
+    for engine, timetable in ((REST, ()), (IN_TIME, SETTLING)):
+        record = Record("h", populations=("E",))
+        probe = Phase("probe", {"S": Patterns(images)}, plasticity=False, timetable=timetable, record=record)
+        tree = run(competition(w, settings), Protocol([probe]), engine, seed, progress=False)
+        found.append(tree["/populations/E"].ds["h"].values)
+    gates = [np.where(h >= settings["h_star"], 1, np.where(h > 0, -1, 0)) for h in found]
+    changes = (gates[0] != 0) | (gates[1] != 0)
+    return {
+        "rest": winner_agreement(found[0], images @ w.T)["same"],
+        "in_time": winner_agreement(found[1], images @ w.T)["same"],
+        "same_gates": ((gates[0] == gates[1]) & changes).sum() / changes.sum(),
+        "n_potentiated": (gates[0] > 0).sum(axis=1).mean(),
+        "n_depressed": (gates[0] < 0).sum(axis=1).mean(),
+    }
+
+
+def blow_up(
+    first: np.ndarray, images: np.ndarray, settings: dict[str, Any], delta: float, seed: int
+) -> dict[str, float]:
+    """Return when a row that an image pushes away has grown a hundredfold, in tau_L, and when it should have.
+
+    The image is the first one that leaves a unit between 0 and h_*.
+    """
+
+    def pushed(h: np.ndarray) -> np.ndarray:
+        return np.flatnonzero((h > 0) & (h < settings["h_star"]))
+
+    image = next(v for v in images if len(pushed(at_rest(first @ v, settings["w_inh"]))))
+    step = float(f"{blow_up_time(first, image, delta).min() * TAU_LEARNING / 400:.3g}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Brian2: dt", RuntimeWarning)  # the notebook's steps do ring at the onset
+        circuit = competition(first, settings, delta=delta)
+        course = learning_course(circuit, image, SETTLING, step, 1000, COURSE, seed, largest=GROWN)
+    w = first[pushed(course["h"].values[-1])]
+    times = np.linspace(0, blow_up_time(w, image, delta).min(), 20_001)[:-1]
+    growth = squared_norms(w, image, -delta, times[:, None]) / (w**2).sum(axis=1)
+    expected = times[np.argmax((growth > GROWN).any(axis=1))]
+    return {"measured": course["time"].values[-1] / TAU_LEARNING, "expected": expected, "diverges": times[-1]}

@@ -14,15 +14,32 @@ from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.engines.steady_state import SteadyState
 
 FIGURES = reproduce.figures()
-NEEDED = {"krotov2019_mnist": ("torch",)}
-EXPECTED = {
+TRAINED = {  # figures with top layers
+    "fast_versus_slow",
+    "krotov2019_attacks",
+    "krotov2019_candidates",
+    "krotov2019_cifar10",
+    "krotov2019_features",
+    "krotov2019_layers",
     "krotov2019_mnist",
+    "krotov2019_power",
+    "krotov2019_preprint",
+    "zanola2021_training",
+}
+NEEDED = dict.fromkeys(TRAINED, ("torch",))
+EXPECTED = {
+    *TRAINED,
+    "krotov2019_collapse",
+    "krotov2019_norms",
+    "krotov2019_pipeline",
     "rate_versus_time",
     "seung2018_balance",
     "seung2018_convergence",
     "seung2018_decorrelation",
     "seung2018_features",
     "seung2018_sparsity",
+    "zanola2021_activity",
+    "zanola2021_inhibition",
 }
 
 pytestmark = pytest.mark.parametrize("name", sorted(FIGURES))
