@@ -59,7 +59,8 @@ def draw(trees: list[xr.DataTree]) -> Any:
     figure, axes = panels(1, 2, size=(6.6, 2.8))
     for ax, part, title, colour in ((axes[0], "test", "test", "C0"), (axes[1], "train", "training", "C1")):
         layers = np.concatenate([tree["/errors"].ds[part].transpose("layer", "power").values for tree in trees])
-        ax.axvspan(3, 6, color=FAINT, alpha=0.4, linewidth=0)
+        if attrs["data"] == "mnist":
+            ax.axvspan(3, 6, color=FAINT, alpha=0.4, linewidth=0)
         ax.plot(powers, layers.T, ".", color=colour, markersize=3)
         curve(ax, powers, layers, colour=colour)
         ax.set(xlabel="power n", ylabel=f"{title} error (%)")

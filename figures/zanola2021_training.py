@@ -197,7 +197,8 @@ def draw(trees: list[xr.DataTree]) -> Any:
     for label, marker, colour in (("best on validation images", "o", "C0"), ("other starts", "o", FAINT)):
         axes[1, 0].plot([], [], marker, color=colour, label=label)
     axes[1, 0].plot([], [], "x", color=FAINT, label="starts that lose a class")
-    axes[1, 0].plot([83.93, 82.65], [0, len(names) - 1], "|", color="C1", markersize=14, label="published")
+    if tree.attrs["data"] == "mnist":
+        axes[1, 0].plot([83.93, 82.65], [0, len(names) - 1], "|", color="C1", markersize=14, label="published")
     axes[1, 0].legend(fontsize="small", loc="best")
     for ax, title in ((axes[1, 0], "the notebook's read-out"), (axes[1, 1], "logistic regression")):
         ax.set_yticks(np.arange(len(names)), names if ax is axes[1, 0] else [])
