@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import joblib
@@ -96,19 +98,23 @@ def controls(data: Dataset, n_hidden: int, p: float, seed: int) -> dict[str, np.
     }
 
 
-def kept_layer(layer: Any, rows: np.ndarray | None, train: Dataset, test: Dataset, watch_every: int = 1) -> Any:
-    """Return a top layer trained on the currents of rows, or on pixels, or what an equal call left in the cache."""
-    data = [(part.stored, part.scale, part.dtype, part.labels) for part in (train, test)]
-    name = joblib.hash((type(layer).__name__, layer.get_params(), rows, data, watch_every))
-    path = figure_cache().with_name("layers") / f"{name}.joblib"
+def kept(job: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function of a module returns, or read what an equal call of the same text left in the cache."""
+    name = joblib.hash((job.__module__, inspect.getsource(job), arguments))
+    path = figure_cache().with_name("kept") / f"{name}.joblib"
     if path.exists():
         return joblib.load(path)
-    fitted = _fitted(clone(layer), rows, train, test, watch_every)
+    found = job(*arguments)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    joblib.dump(fitted, partial)
+    joblib.dump(found, partial)
     partial.replace(path)
-    return fitted
+    return found
+
+
+def kept_layer(layer: Any, rows: np.ndarray | None, train: Dataset, test: Dataset, watch_every: int = 1) -> Any:
+    """Return a top layer trained on the currents of rows, or on pixels, or what an equal call left in the cache."""
+    return kept(_fitted, clone(layer), rows, train, test, watch_every)
 
 
 def _fitted(layer: Any, rows: np.ndarray | None, train: Dataset, test: Dataset, watch_every: int) -> Any:

@@ -19,7 +19,7 @@ from neurocircuits.declare.steps import Euler, LargestChange, Linear
 from neurocircuits.figures import _competing as competing
 from neurocircuits.plotting import FAINT, mosaic, panel_letters, panels
 from neurocircuits.readout import BackpropClassifier, PowerClassifier
-from neurocircuits.reproduce import at_least
+from neurocircuits.reproduce import Claim, at_least, at_most
 
 N_SNAPSHOTS, N_DRAWS = 20, 100
 
@@ -201,3 +201,32 @@ def extreme(tree: xr.DataTree, name: str) -> float:
 def better_than(method: str, by: float) -> Any:
     """Return a check that learned rows have a smaller test error than another method, by so many points."""
     return lambda tree: at_least(error(tree, method) - error(tree, "learned"), by)
+
+
+PREPRINT = "Krotov and Hopfield (2018), arXiv:1806.10181"
+CLAIM_SIGNED = Claim(
+    "signed",
+    "The rows have negative parts: more than a tenth of all weight.",
+    lambda tree: at_least(measure(tree, "negative"), 0.1),
+    f"{PREPRINT}, figs. 3 and 5",
+)
+CLAIM_PIXELS = Claim(
+    "better-than-raw-pixels",
+    "The top layer errs less on learned rows than on pixels.",
+    better_than("raw pixels", 0.5),
+    "a control",
+)
+CLAIM_RANDOM = Claim(
+    "better-than-random-rows",
+    "Learned rows do better than random ones.",
+    better_than("random rows", 0.0),
+    "a control",
+    ("full",),
+)
+CLAIM_BORDER = Claim(
+    "empty-border",
+    "Weights from the border, where there is no ink, are below a twentieth of the others.",
+    lambda tree: at_most(measure(tree, "border"), 0.05),
+    f"{PREPRINT}, fig. 3",
+    ("full",),
+)

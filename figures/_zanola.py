@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import joblib
 import numpy as np
 import xarray as xr
 
@@ -27,7 +26,6 @@ from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.engines.steady_state import SteadyState
 from neurocircuits.errors import DivergenceError
 from neurocircuits.models import krotov2019, zanola2021
-from neurocircuits.reproduce import figure_cache
 from neurocircuits.simulation import run
 
 SEED = 2347
@@ -39,11 +37,6 @@ COURSE = Brian2(dt="0.5 ms", tolerance=None)
 SETTLING = zanola2021.protocol(np.ones((1, 1))).phases[0].timetable[:2]
 SLIDES = "Zanola (2021), slides and notebook"
 CLOSED_FORM = "derived: closed form for p = 2, constant g and one image, from arXiv:1806.10181, eq. 2"
-
-
-def kept(job: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function of a module returns, or read it where it was kept when it was last called with these."""
-    return joblib.Memory(figure_cache().with_name("layers"), verbose=0).cache(job)(*arguments)
 
 
 def initial_weights(n_hidden: int, n_sensory: int, seed: int) -> np.ndarray:
@@ -216,13 +209,18 @@ def blow_up(
 ) -> dict[str, float]:
     """Return when a row that an image pushes away has grown a hundredfold, in tau_L, and when it should have.
 
-    The image is the first one that leaves a unit between 0 and h_*.
+    The image is the first one that leaves a unit between 0 and h_*. Beside it, when that row diverges, and when the
+    first row of all does, with these weights, over all images.
     """
 
     def pushed(h: np.ndarray) -> np.ndarray:
         return np.flatnonzero((h > 0) & (h < settings["h_star"]))
 
-    image = next(v for v in images if len(pushed(at_rest(first @ v, settings["w_inh"]))))
+    units = [pushed(at_rest(first @ v, settings["w_inh"])) for v in images]
+    soonest = min(
+        blow_up_time(first[some], v, delta).min(initial=np.inf) for some, v in zip(units, images, strict=True)
+    )
+    image = next(v for some, v in zip(units, images, strict=True) if len(some))
     step = float(f"{blow_up_time(first, image, delta).min() * TAU_LEARNING / 400:.3g}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Brian2: dt", RuntimeWarning)  # the notebook's steps do ring at the onset
@@ -232,4 +230,5 @@ def blow_up(
     times = np.linspace(0, blow_up_time(w, image, delta).min(), 20_001)[:-1]
     growth = squared_norms(w, image, -delta, times[:, None]) / (w**2).sum(axis=1)
     expected = times[np.argmax((growth > GROWN).any(axis=1))]
-    return {"measured": course["time"].values[-1] / TAU_LEARNING, "expected": expected, "diverges": times[-1]}
+    measured = course["time"].values[-1] / TAU_LEARNING
+    return {"measured": measured, "expected": expected, "diverges": times[-1], "soonest": soonest}

@@ -7,10 +7,10 @@ from typing import Any
 import xarray as xr
 
 from neurocircuits.figures import _recipe
-from neurocircuits.figures._recipe import Recipe, better_than, error, measure
+from neurocircuits.figures._recipe import Recipe, error
 from neurocircuits.models import krotov2019
 from neurocircuits.readout.classifiers import CIFAR10_RATES
-from neurocircuits.reproduce import Claim, Figure, at_least, at_most
+from neurocircuits.reproduce import Claim, Figure, at_most
 
 PUBLISHED = {"published (preprint)": 49.25, "published backprop": 44.74, "difference target prop.": 49.29}
 RECIPES = {
@@ -57,18 +57,8 @@ FIGURE = Figure(
     compute=compute,
     draw=draw,
     claims=(
-        Claim(
-            "signed",
-            "The rows have negative parts: more than a tenth of all weight.",
-            lambda tree: at_least(measure(tree, "negative"), 0.1),
-            SOURCE,
-        ),
-        Claim(
-            "better-than-raw-pixels",
-            "The top layer errs less on learned rows than on pixels.",
-            better_than("raw pixels", 0.5),
-            "a control",
-        ),
+        _recipe.CLAIM_SIGNED,
+        _recipe.CLAIM_PIXELS,
         Claim(
             "test-error",
             "The test error is 50 % at most.",
@@ -83,13 +73,7 @@ FIGURE = Figure(
             f"{SOURCE}: 44.74 %",
             ("full",),
         ),
-        Claim(
-            "better-than-random-rows",
-            "Learned rows do better than random ones.",
-            better_than("random rows", 0.0),
-            "a control",
-            ("full",),
-        ),
+        _recipe.CLAIM_RANDOM,
     ),
     seeds_full=1,
     needs=("cifar10",),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import joblib
 import numpy as np
 import xarray as xr
 
@@ -20,7 +19,7 @@ from neurocircuits.errors import ValidationError
 from neurocircuits.figures import _competing as competing
 from neurocircuits.models import krotov2019
 from neurocircuits.plotting import EXCITATORY_MAP, FAINT, panel_letters, panels
-from neurocircuits.reproduce import Claim, Figure, at_least, at_most, figure_cache
+from neurocircuits.reproduce import Claim, Figure, at_least, at_most
 from neurocircuits.simulation import run
 
 P, K, DELTA, SD, N_SEEDS = 2.0, 2, 0.4, 1.0, 20  # as in the authors' notebook, with 100 units, batch 100 and step 0.02
@@ -61,14 +60,15 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     train, _ = competing.images(setting["data"], 0)
     base = engine or competing.ENGINE
     sd_map = [
-        [kept(train, setting, base, seed, delta=delta, sd=sd) for delta in setting["deltas"]] for sd in setting["sds"]
+        [measure(train, setting, base, seed, delta=delta, sd=sd) for delta in setting["deltas"]]
+        for sd in setting["sds"]
     ]
     batches = [
-        [kept(train, setting, base, seed, delta=delta, batch=batch) for delta in setting["deltas"]]
+        [measure(train, setting, base, seed, delta=delta, batch=batch) for delta in setting["deltas"]]
         for batch in setting["batches"]
     ]
     longer = {**setting, "epochs": setting["epochs_of_seeds"]}
-    seeds = [kept(train, longer, base, N_SEEDS * seed + k) for k in range(N_SEEDS)]
+    seeds = [measure(train, longer, base, N_SEEDS * seed + k) for k in range(N_SEEDS)]
     coords = {name: list(setting[f"{name}s"]) for name in ("sd", "delta")}
     groups = {
         "/sizes": table(sd_map, ("sd", "delta"), coords),
@@ -81,12 +81,13 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     return result
 
 
-def kept(train: Dataset, setting: dict[str, Any], engine: SteadyState, seed: int, **changed: Any) -> dict[str, float]:
+def measure(
+    train: Dataset, setting: dict[str, Any], engine: SteadyState, seed: int, **changed: Any
+) -> dict[str, float]:
     """Return the measures of a run, or read them where an equal run left them."""
     values = {"delta": DELTA, "sd": SD, "batch": setting["batch"], **changed}
     course = {name: setting[name] for name in ("n_hidden", "epochs", "step")}
-    memory = joblib.Memory(figure_cache().with_name("layers"), verbose=0)
-    return dict(memory.cache(measured)(train, {**course, **values}, engine, seed))
+    return dict(competing.kept(measured, train, {**course, **values}, engine, seed))
 
 
 def measured(train: Dataset, values: dict[str, Any], engine: SteadyState, seed: int) -> dict[str, float]:

@@ -76,18 +76,8 @@ FIGURE = Figure(
             "Krotov and Hopfield (2018), arXiv:1806.10181, section 2.1",
             ("quick",),
         ),
-        Claim(
-            "signed",
-            "The rows have negative parts: more than a tenth of all weight.",
-            lambda tree: at_least(measure(tree, "negative"), 0.1),
-            "Krotov and Hopfield (2018), arXiv:1806.10181, fig. 3",
-        ),
-        Claim(
-            "better-than-raw-pixels",
-            "The top layer errs less on learned rows than on pixels.",
-            better_than("raw pixels", 0.5),
-            "a control",
-        ),
+        _recipe.CLAIM_SIGNED,
+        _recipe.CLAIM_PIXELS,
         Claim(
             "test-error",
             "The test error is 1.85 % at most.",
@@ -116,13 +106,7 @@ FIGURE = Figure(
             "Krotov and Hopfield (2018), arXiv:1806.10181, section 4: about 1.5 %",
             ("full",),
         ),
-        Claim(
-            "better-than-random-rows",
-            "Learned rows do better than random ones.",
-            better_than("random rows", 0.0),
-            "a control",
-            ("full",),
-        ),
+        _recipe.CLAIM_RANDOM,
         Claim(
             "better-than-images",
             "Learned rows do better than training images.",
@@ -130,13 +114,7 @@ FIGURE = Figure(
             "a control",
             ("full",),
         ),
-        Claim(
-            "empty-border",
-            "Weights from the border, where there is no ink, are below a twentieth of the others.",
-            lambda tree: at_most(measure(tree, "border"), 0.05),
-            "Krotov and Hopfield (2018), arXiv:1806.10181, fig. 3",
-            ("full",),
-        ),
+        _recipe.CLAIM_BORDER,
         Claim(
             "border-of-the-control",
             "Those of the control stay as large as they were drawn: above a third of the others.",

@@ -9,7 +9,7 @@ import xarray as xr
 from neurocircuits.analysis import converged_fraction
 from neurocircuits.figures import _competing as competing
 from neurocircuits.figures import _recipe
-from neurocircuits.figures._recipe import Recipe, better_than, error, extreme, learned, measure
+from neurocircuits.figures._recipe import Recipe, error, extreme, learned
 from neurocircuits.models import krotov2019
 from neurocircuits.readout import PowerClassifier
 from neurocircuits.reproduce import Claim, Figure, at_least, at_most, near
@@ -116,19 +116,8 @@ FIGURE = Figure(
             f"{SOURCE}, section 4",
             ("full",),
         ),
-        Claim(
-            "empty-border",
-            "Weights from the border, where there is no ink, are below a twentieth of the others.",
-            lambda tree: at_most(measure(tree, "border"), 0.05),
-            f"{SOURCE}, fig. 3",
-            ("full",),
-        ),
-        Claim(
-            "better-than-raw-pixels",
-            "The top layer errs less on learned rows than on pixels.",
-            better_than("raw pixels", 0.5),
-            "a control",
-        ),
+        _recipe.CLAIM_BORDER,
+        _recipe.CLAIM_PIXELS,
         Claim(
             "test-error",
             "The test error is 1.85 % at most.",

@@ -36,6 +36,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
         "control": {"n_hidden": 64, "epochs": 10, "rates": ((0.0, 0.02),)},
         "updates": 50,
         "n_starts": 1,
+        "n_controls": 1,
         "iterations": 25,
     },
     False: {
@@ -48,6 +49,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
         "control": {},
         "updates": 750,  # as many as the control makes in two epochs of 48 000 images
         "n_starts": 3,
+        "n_controls": 10,  # which differ more
         "iterations": 300,
     },
 }
@@ -64,8 +66,8 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     shown = train[chosen]
     n_hidden = setting["circuit"]["n_hidden"]
     first = zanola.initial_weights(n_hidden, train.n_features, seed)
-    slow, seconds_slow = zanola.kept(competed, first, shown, setting["circuit"], engine or ENGINE, seed)
-    fast, seconds_fast = zanola.kept(zanola.by_rank, first, shown, setting["fast"], seed)
+    slow, seconds_slow = competing.kept(competed, first, shown, setting["circuit"], engine or ENGINE, seed)
+    fast, seconds_fast = competing.kept(zanola.by_rank, first, shown, setting["fast"], seed)
     states = range(setting["n_starts"] * seed, setting["n_starts"] * (seed + 1))
     control = SigmoidBackpropClassifier(**setting["control"])
     epochs = max(1, round(setting["updates"] / np.ceil(len(shown) / control.batch)))
@@ -82,8 +84,9 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     }
     sets = {"train": train[setting["n_valid"] :], "valid": train[: setting["n_valid"]], "test": test}
     layer = SigmoidClassifier(**setting["layer"])
-    found = {name: zanola.kept(read_out, layer, states, w, sets, setting["iterations"]) for name, w in rows.items()}
-    found["backprop"] = zanola.kept(read_out, control, states, None, sets, 0)
+    found = {name: competing.kept(read_out, layer, states, w, sets, setting["iterations"]) for name, w in rows.items()}
+    others = range(setting["n_controls"] * seed, setting["n_controls"] * (seed + 1))
+    alone = competing.kept(read_out, control, others, None, sets, 0)
     measures = {
         "cosine": np.median(best_cosines(slow, train.values)),
         "cosine_fast": np.median(best_cosines(fast, train.values)),
@@ -93,7 +96,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         "seconds_slow": seconds_slow,
         "seconds_fast": seconds_fast,
         "seconds_layer": found["slow"]["seconds"],
-        "seconds_control": found["backprop"]["seconds"],
+        "seconds_control": alone["seconds"],
     }
     scores = {
         name: (("rows", "start"), np.array([one[name] for one in found.values()], dtype=float)) for name in SCORES
@@ -104,6 +107,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
             {**scores, "converged": ("rows", [one["converged"] for one in found.values()])},
             coords={"rows": list(found), "start": list(states)},
         ),
+        "/control": xr.Dataset({name: ("start", np.array(alone[name], dtype=float)) for name in SCORES}),
         "/confusion": xr.Dataset({"share": (("digit", "answer"), found["slow"]["confusion"])}),
         "/curve": xr.Dataset({"accuracy": ("epoch", found["slow"]["curve"][1])}, coords={"epoch": epochs_of}),
         "/rows": xr.Dataset({"w": (("row", "pixel"), slow)}),
@@ -184,22 +188,23 @@ def draw(trees: list[xr.DataTree]) -> Any:
     axes[0, 1].set_title("the notebook's read-out")
     axes[0, 1].legend()
     confusions(axes[0, 2], tree["/confusion"].ds["share"].values)
-    names = [str(name) for name in tree["/accuracy"].ds["rows"].values]
+    names = [*(str(name) for name in tree["/accuracy"].ds["rows"].values), "backprop"]
     for one in trees:
-        scores = one["/accuracy"].ds
         for place, name in enumerate(names):
-            lost = scores["n_lost"].sel(rows=name).values > 0
+            scores = starts(one, name)
+            lost = scores["n_lost"].values > 0
             for keep, marker in ((~lost, "o"), (lost, "x")):
-                values = scores["test"].sel(rows=name).values[keep]
+                values = scores["test"].values[keep]
                 axes[1, 0].plot(values, np.full(len(values), place), marker, color=FAINT, markersize=4)
             axes[1, 0].plot(accuracy(one, name), place, "o", color="C0", markersize=5)
-        axes[1, 1].plot(scores["converged"], np.arange(len(names)), "o", color="C0", markersize=5)
+        axes[1, 1].plot(one["/accuracy"].ds["converged"], np.arange(len(names) - 1), "o", color="C0", markersize=5)
     for label, marker, colour in (("best on validation images", "o", "C0"), ("other starts", "o", FAINT)):
         axes[1, 0].plot([], [], marker, color=colour, label=label)
-    axes[1, 0].plot([], [], "x", color=FAINT, label="starts that lose a class")
+    axes[1, 0].plot([], [], "x", color=FAINT, label="starts that lose classes")
     if tree.attrs["data"] == "mnist":
         axes[1, 0].plot([83.93, 82.65], [0, len(names) - 1], "|", color="C1", markersize=14, label="published")
-    axes[1, 0].legend(fontsize="small", loc="best")
+        axes[1, 0].set_xlim(65, 88)  # starts that lose several classes are left of it
+    axes[1, 0].legend(fontsize="small", loc="center left", bbox_to_anchor=(0, 0.4))
     for ax, title in ((axes[1, 0], "the notebook's read-out"), (axes[1, 1], "logistic regression")):
         ax.set_yticks(np.arange(len(names)), names if ax is axes[1, 0] else [])
         ax.set(xlabel="test accuracy (%)", ylim=(len(names) - 0.5, -0.5))
@@ -234,10 +239,20 @@ def measure(tree: xr.DataTree, name: str) -> float:
     return float(tree["/measures"].ds[name])
 
 
+def starts(tree: xr.DataTree, rows: str) -> Any:
+    """Return the scores of all starts with some rows, or of the control."""
+    return tree["/control"].ds if rows == "backprop" else tree["/accuracy"].ds.sel(rows=rows)
+
+
 def accuracy(tree: xr.DataTree, rows: str) -> float:
     """Return the test accuracy of the start that is best on the validation images."""
-    scores = tree["/accuracy"].ds.sel(rows=rows)
+    scores = starts(tree, rows)
     return float(scores["test"].values[np.argmax(scores["valid"].values)])
+
+
+def deviation(tree: xr.DataTree) -> float:
+    """Return the standard deviation of the test accuracy between starts of the control."""
+    return float(starts(tree, "backprop")["test"].values.std(ddof=1))
 
 
 def settled(tree: xr.DataTree, rows: str) -> float:
@@ -265,16 +280,30 @@ FIGURE = Figure(
     claims=(
         Claim(
             "accuracy",
-            "Learned rows reach 83.93 % of the test images within 1.5 points, with the notebook's read-out.",
+            "With the best of three starts of the notebook's read-out learned rows reach 83.93 % within 1.5 points.",
             lambda tree: near(accuracy(tree, "slow"), 83.93, 1.5),
             zanola.SLIDES,
             ("full",),
         ),
         Claim(
             "control",
-            "Backprop with the notebook's settings reaches 82.65 % within 1.5 points.",
-            lambda tree: near(accuracy(tree, "backprop"), 82.65, 1.5),
+            "Ten starts of backprop with the notebook's settings reach 82.65 % within 1.5 points in the mean.",
+            lambda tree: near(starts(tree, "backprop")["test"].mean(), 82.65, 1.5),
             zanola.SLIDES,
+            ("full",),
+        ),
+        Claim(
+            "control-is-one-start",
+            "The published 82.65 % is within two standard deviations of single starts.",
+            lambda tree: near((82.65 - starts(tree, "backprop")["test"].mean()) / deviation(tree), 0.0, 2.0),
+            zanola.SLIDES,
+            ("full",),
+        ),
+        Claim(
+            "control-varies",
+            "Single starts of backprop differ by a standard deviation of two points or more, so that one says little.",
+            lambda tree: at_least(deviation(tree), 2.0),
+            "a control",
             ("full",),
         ),
         Claim(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from neurocircuits.declare.checks import is_whole
 from neurocircuits.errors import ValidationError
 from neurocircuits.readout._attacked import Attacked
 from neurocircuits.readout.training import TorchClassifier
@@ -299,6 +300,6 @@ def _positive(what: str, value: float, zero: bool = False) -> float:
 
 
 def _whole(what: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if not is_whole(value) or value < 1:
         raise ValidationError(f"{what} {value!r} is not a positive whole number.")
     return int(value)

@@ -49,6 +49,21 @@ def test_each_cell_answers_to_one_pattern_at_the_derived_rate(n: int, power: flo
     np.testing.assert_allclose(rates[:, :-1], 0, atol=1e-3)
 
 
+def test_both_engines_learn_the_same() -> None:
+    """Within 2 % of the change, at tau 2 ms. Rejects a slow threshold that one of the engines does not step."""
+    rng = np.random.default_rng(2)
+    u, w = rng.random((20, 9)) / 3, rng.normal(size=(5, 9))
+    circuit = bcm1982.circuit(9, 5, eta="2 Hz", eta_mean="5 Hz", tau="2 ms", initial=nc.Given(w))
+    phase = nc.Phase("learn", {"S": nc.Patterns(u, duration="100 ms")})
+    trees = [
+        run(circuit, phase, engine=e) for e in (nc.SteadyState(substeps=20), nc.Brian2(dt="0.5 ms", tolerance=None))
+    ]
+    steady, timed = (weights(tree, "S_to_E") for tree in trees)
+    assert np.abs(steady - timed).max() < 0.02 * np.abs(steady - w).max()
+    means = [tree["/slow/E"].ds["mean"].values[-1] for tree in trees]
+    np.testing.assert_allclose(means[0], means[1], atol=0.02)
+
+
 def test_bad_settings_get_a_clear_error() -> None:
     with pytest.raises(nc.ValidationError, match="must be positive"):
         bcm1982.circuit(power=0.0)
