@@ -29,11 +29,12 @@ from __future__ import annotations
 from typing import Any
 
 from neurocircuits.declare.circuit import Circuit
+from neurocircuits.declare.connectivity import OneToOne
 from neurocircuits.declare.population import Population
 from neurocircuits.declare.rules import Krotov
 from neurocircuits.declare.steps import Euler, LargestChange, Linear, Step
 from neurocircuits.declare.synapses import Synapses
-from neurocircuits.declare.weights import Given, Normal, OneToOne, Paired, Weights
+from neurocircuits.declare.weights import Given, Normal, Paired, Weights
 from neurocircuits.errors import ValidationError
 
 REFERENCE = "Krotov and Hopfield (2019), doi:10.1073/pnas.1820458116"

@@ -23,11 +23,12 @@ import math
 from typing import Any
 
 from neurocircuits.declare.circuit import Circuit
+from neurocircuits.declare.connectivity import AllToAll
 from neurocircuits.declare.population import Population
 from neurocircuits.declare.rules import Hebbian, LateralAntiHebbian
 from neurocircuits.declare.steps import Cap
 from neurocircuits.declare.synapses import Synapses
-from neurocircuits.declare.weights import AllToAll, Symmetric, Uniform
+from neurocircuits.declare.weights import Symmetric, Uniform
 
 REFERENCE = "Seung and Zung (2017), arXiv:1704.00646"
 

@@ -18,12 +18,14 @@ _HOME = {
     "neurocircuits.declare.interventions": ("Clamp", "Scale"),
     "neurocircuits.declare.protocol": ("Phase", "Protocol", "Record", "Window"),
     "neurocircuits.declare.rules": ("AntiHebbian", "BCM", "Hebbian", "Krotov", "LateralAntiHebbian", "Oja", "Rule"),
+    "neurocircuits.declare.short_term": ("ShortTerm", "TsodyksMarkram"),
+    "neurocircuits.declare.spike_rules": ("PairSTDP", "Vogels"),
     "neurocircuits.declare.steps": ("Cap", "Euler", "Inverse", "LargestChange", "Linear", "PerUnit", "Steps"),
     "neurocircuits.declare.stimulus": ("Patterns", "Presentations", "Stimulus"),
     "neurocircuits.declare.synapses": ("Synapses",),
+    "neurocircuits.declare.connectivity": ("AllToAll", "Explicit", "FixedInDegree", "OneToOne", "Probability"),
     "neurocircuits.declare.weights": (
-        "AllToAll", "Constant", "Explicit", "FixedInDegree", "Given", "Lognormal", "Normal", "Normalise", "OneToOne",
-        "Paired", "Probability", "Symmetric", "Tied", "Uniform",
+        "Constant", "Given", "Lognormal", "Normal", "Normalise", "Paired", "Symmetric", "Tied", "Uniform",
     ),
     "neurocircuits.compile.compiler": ("compile_circuit",),
     "neurocircuits.engines.steady_state": ("SteadyState",),
@@ -41,26 +43,30 @@ __all__ = ["__version__", *sorted(_WHERE)]
 if TYPE_CHECKING:
     from neurocircuits.compile.compiler import compile_circuit as compile_circuit
     from neurocircuits.declare.circuit import Circuit as Circuit
+    from neurocircuits.declare.connectivity import (  # noqa: F401
+        AllToAll,
+        Explicit,
+        FixedInDegree,
+        OneToOne,
+        Probability,
+    )
     from neurocircuits.declare.functions import Function as Function
     from neurocircuits.declare.interventions import Clamp, Scale  # noqa: F401
     from neurocircuits.declare.population import Population as Population
     from neurocircuits.declare.protocol import Phase, Protocol, Record, Window  # noqa: F401
     from neurocircuits.declare.rules import BCM, AntiHebbian, Hebbian, Krotov, LateralAntiHebbian, Oja, Rule  # noqa: F401
+    from neurocircuits.declare.short_term import ShortTerm, TsodyksMarkram  # noqa: F401
+    from neurocircuits.declare.spike_rules import PairSTDP, Vogels  # noqa: F401
     from neurocircuits.declare.steps import Cap, Euler, Inverse, LargestChange, Linear, PerUnit, Steps  # noqa: F401
     from neurocircuits.declare.stimulus import Patterns, Presentations, Stimulus  # noqa: F401
     from neurocircuits.declare.synapses import Synapses as Synapses
     from neurocircuits.declare.weights import (  # noqa: F401
-        AllToAll,
         Constant,
-        Explicit,
-        FixedInDegree,
         Given,
         Lognormal,
         Normal,
         Normalise,
-        OneToOne,
         Paired,
-        Probability,
         Symmetric,
         Tied,
         Uniform,

@@ -259,7 +259,7 @@ class _Run:
         with _naming(f"Phase({phase.name!r}).stimuli: reading {rows} of {listed(phase.stimuli)}"):
             parts = phase.batch(start, size, self.streams)
         for name, part in parts.items():
-            low = part.values.data.min(initial=0.0) if hasattr(part.values, "indptr") else part.values.min()
+            low = (part.values.data if hasattr(part.values, "indptr") else part.values).min(initial=0.0)
             if low < 0 and not self.circuit.unconstrained:
                 raise ValidationError(
                     f"Phase({phase.name!r}).stimuli[{name!r}]: the stimulus has negative values (down to {low:.4g}), "

@@ -142,7 +142,7 @@ SYNAPSES: list[Case] = [
     ("negative weights", lambda: run(circuit(nc.Synapses("S", "E", weights=-np.ones((5, 6))))), V, ("30 of 30", "post 0, pre 0", "absolute value")),
     ("weights that are NaN", lambda: run(circuit(nc.Synapses("S", "E", weights=np.full((5, 6), np.nan)))), V, ("Synapses('S_to_E').weights", "not finite")),
     ("weights out of bounds", lambda: run(circuit(nc.Synapses("S", "E", weights=2.0, bounds=(0.0, 1.0)))), V, ("Synapses('S_to_E').weights", "2 at post 0", "outside the bounds [0, 1]")),
-    ("weights as text", lambda: nc.Synapses("S", "E", weights="strong"), V, ("Synapses('S_to_E').weights", "not an array of numbers")),
+    ("weights as text", lambda: nc.Synapses("S", "E", weights="strong"), nc.UnitError, ("Synapses('S_to_E').weights", "'strong'", "'10 nS'")),
     ("low above high", lambda: nc.Uniform(1.0, 0.0), V, ("Uniform", "1.0", "0.0")),
     ("a rule that is text", lambda: nc.Synapses("S", "E", rule="r_post*r_pre"), V, ("Synapses('S_to_E').rule", "is not a Rule")),  # type: ignore[arg-type]
     ("a rule without text", lambda: nc.Rule(), V, ("give a drift",)),
@@ -219,7 +219,7 @@ RUNS: list[Case] = [
     ("unknown solver", lambda: nc.SteadyState(solver="newton"), V, ("'newton'", "'active-set'")),
     ("unknown precision", lambda: nc.SteadyState(dtype="float16"), V, ("'float16'", "'float64'")),
     ("durations that differ in a batch", lambda: run(None, nc.Phase("learn", {"S": nc.Patterns(U, duration=np.linspace(0.1, 0.2, 8))}), engine=nc.SteadyState(batch=4)), V, ("durations in a batch differ", "batch=1")),
-    ("spiking cells at rest", lambda: run(nc.Circuit("spiking", [nc.Population("S", 6), nc.Population("N", 2, "dr/dt = (drive - r)/tau : 1", parameters=TAU, threshold="r > 1", reset="r = 0")], [nc.Synapses("S", "N")])), UNSUPPORTED, ("'steady-state' cannot run circuit 'spiking'", "population 'N' is spiking and declares no steady_state", "engines that can")),
+    ("spiking cells at rest", lambda: run(nc.Circuit("spiking", [nc.Population("S", 6), nc.Population("N", 2, "dr/dt = (drive - r)/tau : 1", parameters=TAU, threshold="r > 1", reset="r = 0")], [nc.Synapses("S", "N")])), UNSUPPORTED, ("'steady-state' cannot run circuit 'spiking'", "population 'N' is spiking", "engines that can")),
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ variable with a reserved name) is refused here.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,12 @@ OWN_FLAGS = ("input", "slow", "excitatory", "inhibitory", "excitation", "inhibit
 BRIAN_FLAGS = ("unless refractory", "constant over dt")
 
 
-@dataclass(frozen=True)
+RANDOM = ("rand", "randn")  # functions that draw a number for each unit and time step
+NOISE = "xi"  # white noise, as in stochastic differential equations
+_POLARITY = {(): 0, ("excitatory",): 1, ("inhibitory",): -1}
+
+
+@dataclass
 class ParsedEquations:
     """The parts of a population's equations.
 
@@ -33,6 +39,10 @@ class ParsedEquations:
         Right-hand sides; sub-expressions in an order in which each needs only earlier ones.
     inputs : dict of str to int
         Inputs and their polarity: +1, -1, or 0 for a signed sum.
+    jumps : dict of str to int
+        States that spikes add to, and their polarity.
+    random : bool
+        Whether the equations draw random numbers.
     dimensions : dict of str to Dimension
         Of every variable and parameter.
     texts : dict of str to str
@@ -51,6 +61,8 @@ class ParsedEquations:
     texts: dict[str, str] = field(default_factory=dict)
     flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     marked: dict[str, str] = field(default_factory=dict)
+    jumps: dict[str, int] = field(default_factory=dict)
+    random: bool = False
 
     def expanded(self, tree: ast.expr) -> ast.expr:
         """Return ``tree`` with all sub-expressions put in."""
@@ -89,7 +101,7 @@ def parse_equations(population: Population, functions: Mapping[str, Function]) -
         raise ValidationError(f"{owner}: {error}{example}") from None
     for equation in equations.values():
         _sort(equation, parsed, population, functions, owner)
-    if not parsed.states and not parsed.slow and "r" not in parsed.subexpressions:
+    if not parsed.states and not parsed.slow and "r" not in parsed.subexpressions and not population.is_spiking:
         raise ValidationError(
             f"{owner}: neither a differential equation nor a rate. Write for example 'dr/dt = (drive - r)/tau : 1', or "
             "'r = drive : 1' for units without a time constant."
@@ -101,11 +113,12 @@ def parse_equations(population: Population, functions: Mapping[str, Function]) -
         if name in parsed.dimensions:
             raise ValidationError(f"{owner}: {name!r} is both a variable and a parameter.")
         parsed.dimensions[name] = value.dimension
-    known = set(parsed.dimensions)
+    known = {*parsed.dimensions, NOISE, "t", "dt"}
+    parsed.random = any(re.search(rf"\b({NOISE}|{'|'.join(RANDOM)})\b", text) for text in parsed.texts.values())
     for part in (parsed.states, parsed.slow, parsed.subexpressions):
         for name, text in parsed.texts.items():
             if name in part:
-                part[name] = parse(text, functions, f"{owner}, {name!r}", known)
+                part[name] = parse(text, functions, f"{owner}, {name!r}", known, RANDOM)
                 check_names(part[name], known, owner, text)
     _order(parsed, owner)
     _check_dimensions(parsed, population, functions, owner)
@@ -132,11 +145,14 @@ def _sort(
                 f"{owner}: {name!r} is a variable without equation; mark it '(input)', with one of 'excitatory' and "
                 f"'inhibitory' at most, or give its value in parameters."
             )
-        parsed.inputs[name] = {(): 0, ("excitatory",): 1, ("inhibitory",): -1}[tuple(polarities)]
+        parsed.inputs[name] = _POLARITY[tuple(polarities)]
         return
-    if "input" in flags or polarities:
+    if equation.type == "differential equation" and "input" in flags and "slow" not in flags and len(polarities) < 2:
+        parsed.jumps[name] = _POLARITY[tuple(polarities)]
+    elif "input" in flags or polarities:
         raise ValidationError(
-            f"{owner}: {name!r} has an equation and cannot be an input. Write '{name} : unit (input)'."
+            f"{owner}: {name!r} has an equation and cannot be an input. Write '{name} : unit (input)' for what graded "
+            f"synapses feed, or 'd{name}/dt = ... : unit (input)' for what spikes add to."
         )
     parsed.texts[name] = str(equation.expr)
     if equation.type == "subexpression":
@@ -219,6 +235,8 @@ def expression_dimension(text: str, dimensions: Mapping[str, Dimension], owner: 
         u.dispname: u for u in all_units if u.dispname in names
     }
     variables.update(units)
+    second = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+    dimensions = {"t": second, "dt": second, NOISE: tuple(-0.5 * e for e in second), **dimensions}
     for name in names & set(dimensions):
         variables[name] = Variable(name, dimensions=get_or_create_dimension(dimensions[name]))
     try:
@@ -251,4 +269,4 @@ def expand_functions(text: str, functions: Mapping[str, Function]) -> str:
         return text
     from neurocircuits.declare.functions import UNIT_NAMES
 
-    return ast.unparse(parse(text, functions, known=UNIT_NAMES))
+    return ast.unparse(parse(text, functions, known=UNIT_NAMES, special=RANDOM))

@@ -70,10 +70,7 @@ def _population(population: PopulationPlan, latex: bool) -> list[str]:
 
 def _pathway(pathway: PathwayPlan, plan: Plan, latex: bool) -> list[str]:
     arrow = "-->" if pathway.sign > 0 else "--|"
-    lines = [
-        f"synapses {pathway.name}: {pathway.pre} {arrow} {pathway.post}.{pathway.input}, "
-        f"{pathway.declaration.transmits}"
-    ]
+    lines = [f"synapses {pathway.name}: {pathway.pre} {arrow} {pathway.post}.{pathway.input}, {pathway.transmits}"]
     if pathway.transposed:
         lines.append(f"  the transpose of {pathway.owner}")
     if pathway.part:

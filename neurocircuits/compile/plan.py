@@ -40,6 +40,12 @@ class PopulationPlan:
         SI values.
     dimensions : dict of str to Dimension
         Of variables and parameters.
+    jumps : dict of str to int
+        States that spikes add to, and their polarity.
+    random : bool
+        Whether the equations draw random numbers.
+    threshold, reset : str
+        When units spike and what a spike does to them; empty in graded populations.
     texts, flags : dict
         The user's text of each right-hand side and Brian 2's flags.
     marked : dict of str to str
@@ -59,6 +65,20 @@ class PopulationPlan:
     texts: dict[str, str]
     flags: dict[str, tuple[str, ...]]
     marked: dict[str, str]
+    jumps: dict[str, int]
+    random: bool
+    threshold: str
+    reset: str
+
+    @property
+    def is_spiking(self) -> bool:
+        """Whether the units spike."""
+        return bool(self.threshold)
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Sub-expressions that keep their value for a time step, which the engine holds as it holds states."""
+        return tuple(name for name in self.subexpressions if "constant over dt" in self.flags.get(name, ()))
 
     @property
     def name(self) -> str:
@@ -154,6 +174,34 @@ class RulePlan:
 
 
 @dataclass(frozen=True)
+class EventPlan:
+    """What spikes do at the synapses of a pathway.
+
+    Attributes
+    ----------
+    transmits : str
+        What a spike adds to the input, without the sign.
+    traces : dict of str to (str, float)
+        Traces of a rule: the side whose spikes they count and the time constant in seconds.
+    on_pre, on_post : str
+        The change of a weight when a spike arrives and when the postsynaptic unit fires; empty if it stays.
+    parameters : dict of str to float
+        SI values of the rule's parameters.
+    """
+
+    transmits: str
+    traces: dict[str, tuple[str, float]]
+    on_pre: str
+    on_post: str
+    parameters: dict[str, float]
+
+    @property
+    def learns(self) -> bool:
+        """Whether weights change."""
+        return bool(self.on_pre or self.on_post)
+
+
+@dataclass(frozen=True)
 class PathwayPlan:
     """How one pathway transmits and learns.
 
@@ -176,7 +224,13 @@ class PathwayPlan:
     bounds : (float, float)
         Bounds of the array.
     rule : RulePlan or None
-        The rule of the array's owner.
+        The rule of the array's owner, in a graded pathway.
+    input : str
+        Input of the postsynaptic population that is fed.
+    transmits : str
+        What one synapse passes on.
+    events : EventPlan or None
+        What spikes do, if the presynaptic population spikes.
     """
 
     declaration: Synapses
@@ -188,6 +242,9 @@ class PathwayPlan:
     terms: tuple[Term, ...]
     bounds: tuple[float, float]
     rule: RulePlan | None
+    input: str
+    transmits: str
+    events: EventPlan | None = None
 
     @property
     def name(self) -> str:
@@ -203,11 +260,6 @@ class PathwayPlan:
     def post(self) -> str:
         """Postsynaptic population."""
         return self.declaration.post
-
-    @property
-    def input(self) -> str:
-        """Input of the postsynaptic population that is fed."""
-        return self.declaration.input
 
     @property
     def owns(self) -> bool:
@@ -274,13 +326,19 @@ class Plan:
 
     @property
     def plastic(self) -> dict[str, PathwayPlan]:
-        """Pathways that learn."""
+        """Graded pathways that learn."""
         return {name: p for name, p in self.pathways.items() if p.rule is not None}
 
     @property
     def spiking(self) -> bool:
         """Whether any population spikes."""
-        return any(p.declaration.is_spiking for p in self.populations.values())
+        return any(p.is_spiking for p in self.populations.values())
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """Pathways that learn, and populations with slow variables."""
+        learning = [name for name, p in self.pathways.items() if p.events is not None and p.events.learns]
+        return (*self.plastic, *learning, *(name for name, p in self.populations.items() if p.slow))
 
     def into(self, population: str) -> list[PathwayPlan]:
         """Pathways that end at a population."""
@@ -295,7 +353,8 @@ class Plan:
             If an override is of an exponent that is part of the compiled drift.
         """
         values = {name: dict(p.parameters) for name, p in self.populations.items()}
-        values.update({name: dict(p.rule.parameters) for name, p in self.pathways.items() if p.rule is not None})
+        rules = {name: p.rule or p.events for name, p in self.pathways.items()}
+        values.update({name: dict(rule.parameters) for name, rule in rules.items() if rule is not None})
         for key, value in overrides.items():
             name, _, parameter = key.partition(".")
             rule = self.pathways[name].rule if name in self.pathways else None
@@ -305,6 +364,12 @@ class Plan:
                     "of the compiled drift and "
                     f"cannot be overridden with {value:g} in a phase. Declare a circuit of its own, or an exponent "
                     "that is not whole."
+                )
+            declared = self.circuit.pathway(name).rule if name in self.pathways else None
+            if declared is not None and parameter in [tau for _, tau in declared.traces.values()]:
+                raise ValidationError(
+                    f"Synapses({name!r}).rule: {parameter!r} is the time constant of a trace and cannot be overridden "
+                    "in a phase. Declare a circuit of its own."
                 )
             values[name][parameter] = value
         return values

@@ -53,6 +53,14 @@ class Scale:
                 mask &= line[:, None] if axis == 0 else line[None, :]
         return mask
 
+    def chosen(self, post: np.ndarray, pre: np.ndarray) -> np.ndarray:
+        """Return which synapses of a list are scaled."""
+        chosen = np.ones(len(post), dtype=bool)
+        for units, own in ((post, self.post), (pre, self.pre)):
+            if own is not None:
+                chosen &= np.isin(units, own)
+        return chosen
+
 
 @declaration
 @dataclass(frozen=True)

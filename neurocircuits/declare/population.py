@@ -11,6 +11,7 @@ from neurocircuits.declare.checks import is_number, is_whole, number_pair
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.serialise import FrozenMap, declaration
 from neurocircuits.declare.steps import Step
+from neurocircuits.declare.weights import Weights
 from neurocircuits.errors import ValidationError
 from neurocircuits.units import Quantity, quantity
 
@@ -30,16 +31,18 @@ class Population:
         Number of units.
     equations : str or None
         Equations in Brian 2's syntax. ``(input)`` marks a variable that synapses feed, with ``(excitatory)`` or
-        ``(inhibitory)`` for one polarity only; ``drive`` is the signed sum of all graded inputs and needs no
-        declaration; ``(slow)`` marks what learning changes; ``(excitation)`` and ``(inhibition)`` mark a sub-expression
-        to be recorded under that name. Without equations the population is a source: its variable ``r`` is what a
-        stimulus presents.
+        ``(inhibitory)`` for one polarity only: ``x : unit (input)`` is the sum of what graded synapses send, and a
+        variable with a differential equation, ``dx/dt = ... : unit (input)``, is what spikes add to. ``drive`` is the
+        signed sum of all graded inputs and needs no declaration; ``(slow)`` marks what learning changes;
+        ``(excitation)`` and ``(inhibition)`` mark a sub-expression to be recorded under that name. Without equations
+        the population is a source: its variable ``r`` is what a stimulus presents.
     sign : {"excitatory", "inhibitory"}
         Sign of every synapse that leaves the population (Dale's law).
     parameters : mapping of str to quantity
         Constants of the equations, such as ``{"tau": "5 ms"}``.
-    initial : mapping of str to float
-        Initial values of state and slow variables, SI; 0 otherwise.
+    initial : mapping of str to quantity or Weights
+        Initial values of state and slow variables, plain numbers in SI units, or how they are drawn, such as
+        ``{"v": Uniform(-0.06, -0.05)}``; 0 otherwise.
     bounds : mapping of str to (float, float)
         Bounds of slow variables.
     steps : mapping of str to Step
@@ -47,7 +50,7 @@ class Population:
     steady_state : mapping of str to str
         Fixed points of states as expressions of inputs, parameters and slow variables, where none can be derived.
     threshold, reset : str or None
-        Condition and statements that make the units spiking.
+        Condition and statements that make the units spiking; a Poisson source is ``threshold="rand() < r*Hz*dt"``.
     refractory : quantity or None
         Refractory time.
 
@@ -62,7 +65,7 @@ class Population:
     equations: str | None = None
     sign: str = "excitatory"
     parameters: Mapping[str, Any] = field(default_factory=FrozenMap)
-    initial: Mapping[str, float] = field(default_factory=FrozenMap)
+    initial: Mapping[str, Any] = field(default_factory=FrozenMap)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=FrozenMap)
     steps: Mapping[str, Step] = field(default_factory=FrozenMap)
     steady_state: Mapping[str, str] = field(default_factory=FrozenMap)
@@ -91,15 +94,14 @@ class Population:
         set_(self, "parameters", FrozenMap(parameters))
         set_(self, "bounds", FrozenMap({k: number_pair(v, f"{owner}.bounds[{k!r}]") for k, v in self.bounds.items()}))
         set_(self, "refractory", None if self.refractory is None else quantity(self.refractory, f"{owner}.refractory"))
-        for name, value in self.initial.items():
-            if not is_number(value) or not math.isfinite(value):
-                raise ValidationError(f"{owner}.initial[{name!r}]: {value!r} is not a finite number (in SI units).")
+        initial = {key: _initial(value, f"{owner}.initial[{key!r}]") for key, value in self.initial.items()}
+        set_(self, "initial", FrozenMap(initial))
         for name, step in self.steps.items():
             if not isinstance(step, Step):
                 raise ValidationError(
                     f"{owner}.steps[{name!r}]: {step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit."
                 )
-        for name in ("initial", "steps", "steady_state"):
+        for name in ("steps", "steady_state"):
             set_(self, name, FrozenMap(getattr(self, name)))
 
     @property
@@ -120,3 +122,16 @@ class Population:
     def parameter(self, name: str) -> Quantity:
         """Return a parameter."""
         return self.parameters[name]
+
+
+def _initial(value: Any, owner: str) -> float | Quantity | Weights:
+    """Return an initial value: a plain number, a quantity, or how it is drawn for each unit."""
+    if isinstance(value, Weights):
+        return value
+    if is_number(value) and math.isfinite(value):
+        return float(value)
+    if not is_number(value) and value is not None:
+        read = quantity(value, owner)
+        if math.isfinite(read.value):
+            return read
+    raise ValidationError(f"{owner}: {value!r} is not a finite number (in SI units).")

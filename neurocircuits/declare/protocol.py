@@ -13,6 +13,7 @@ from neurocircuits.declare.checks import is_number, is_whole
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.interventions import Clamp, Scale
+from neurocircuits.declare.record import Record
 from neurocircuits.declare.serialise import FrozenMap, declaration
 from neurocircuits.declare.steps import Inverse, Linear, Steps, scheduled
 from neurocircuits.declare.stimulus import Presentations, Stimulus
@@ -22,65 +23,9 @@ from neurocircuits.errors import UnitError, ValidationError, listed
 from neurocircuits.randomness import Streams
 from neurocircuits.units import Quantity, quantity, seconds, unit_text
 
-__all__ = ["Clamp", "Phase", "Protocol", "Record", "Scale", "Window"]
+NOTHING = ""  # what stands for the source where a phase shows nothing
 
-
-@declaration
-@dataclass(frozen=True, init=False)
-class Record:
-    """Declare what a phase records.
-
-    Parameters
-    ----------
-    *names : str
-        Variables, inputs or sub-expressions of populations; ``excitation`` and ``inhibition`` are always there. A name
-        that a population lacks is skipped there, and refused if no population has it.
-    populations : sequence of str or None
-        Which populations; all that have equations unless given.
-    every : int
-        Record each ``every``-th presentation.
-    units : sequence of int or None
-        Which units; all unless given.
-    interval : quantity or None
-        In continuous time, record also within a presentation at this interval; steady states have one value each.
-    weights_every : int or None
-        Snapshots of weights and slow variables each so many presentations, besides those at the phase's end. Without
-        variables, that is all that is recorded.
-    """
-
-    variables: tuple[str, ...]
-    populations: tuple[str, ...] | None
-    every: int
-    units: tuple[int, ...] | None
-    interval: float | None
-    weights_every: int | None
-
-    def __init__(
-        self,
-        *names: str,
-        variables: Sequence[str] = (),
-        populations: Sequence[str] | None = None,
-        every: int = 1,
-        units: Sequence[int] | None = None,
-        interval: Any = None,
-        weights_every: int | None = None,
-    ) -> None:
-        set_ = object.__setattr__
-        set_(self, "variables", (*names, *variables))
-        set_(self, "populations", None if populations is None else tuple(populations))
-        set_(self, "every", every)
-        set_(self, "units", None if units is None else tuple(int(u) for u in units))
-        set_(self, "interval", None if interval is None else seconds(interval, "Record.interval"))
-        set_(self, "weights_every", weights_every)
-        for name in ("every", "weights_every"):
-            value = getattr(self, name)
-            if value is not None and (not is_whole(value) or value < 1):
-                raise ValidationError(f"Record.{name}: {value!r} is not a positive whole number.")
-
-    @property
-    def rows(self) -> bool:
-        """Whether there is anything to record at presentations; snapshots of weights alone need none."""
-        return bool(self.variables) or self.weights_every is None
+__all__ = ["NOTHING", "Clamp", "Phase", "Protocol", "Record", "Scale", "Window"]
 
 
 @declaration
@@ -127,6 +72,9 @@ class Phase:
         Name, a coordinate of results.
     stimuli : mapping of str to Stimulus
         What each source population is shown; all of the same number of presentations.
+    duration : quantity or None
+        How long the phase takes where nothing is shown because the circuit has no source: that is one presentation,
+        and ``epochs`` repeats it. Results, checkpoints and progress count presentations.
     epochs : int
         How often the stimuli are gone through.
     plasticity : bool or mapping of str to (bool, float or schedule)
@@ -148,19 +96,27 @@ class Phase:
     """
 
     name: str
-    stimuli: Mapping[str, Stimulus]
+    stimuli: Mapping[str, Stimulus] = field(default_factory=FrozenMap)
     epochs: int = 1
     plasticity: Any = True
     parameters: Mapping[str, Any] = field(default_factory=FrozenMap)
     interventions: Sequence[Scale | Clamp] = ()
     timetable: Sequence[Window] = ()
     record: Record | None = None
+    duration: Any = None
 
     def __post_init__(self) -> None:
         owner = f"Phase({self.name!r})"
         set_ = object.__setattr__
-        if not isinstance(self.stimuli, Mapping) or not self.stimuli:
-            raise ValidationError(f"{owner}.stimuli: give a mapping from source populations to stimuli.")
+        if not isinstance(self.stimuli, Mapping) or bool(self.stimuli) == (self.duration is not None):
+            raise ValidationError(
+                f"{owner}.stimuli: give a mapping from source populations to stimuli, or the duration of a phase in "
+                "which nothing is shown."
+            )
+        if self.duration is not None:
+            set_(self, "duration", seconds(self.duration, f"{owner}.duration"))
+            if not 0 < self.duration < math.inf:
+                raise ValidationError(f"{owner}.duration: {self.duration!r} s is not positive and finite.")
         for name, stimulus in self.stimuli.items():
             if not isinstance(stimulus, Stimulus):
                 raise ValidationError(
@@ -195,7 +151,7 @@ class Phase:
     @property
     def n_per_epoch(self) -> int:
         """Presentations in an epoch."""
-        return next(iter(self.stimuli.values())).n_presentations
+        return next(iter(self.stimuli.values())).n_presentations if self.stimuli else 1
 
     @property
     def n_presentations(self) -> int:
@@ -222,7 +178,8 @@ class Phase:
     def batch(self, start: int, size: int, streams: Streams) -> dict[str, Presentations]:
         """Return up to ``size`` presentations from number ``start`` on, by source; a batch ends with its epoch.
 
-        Durations are those of the timetable where there is one.
+        Durations are those of the timetable where there is one. Where nothing is shown there is one entry of no units,
+        under `NOTHING`.
         """
         epoch, first = divmod(start, self.n_per_epoch)
         indices = np.arange(first, min(first + size, self.n_per_epoch))
@@ -230,6 +187,9 @@ class Phase:
             name: stimulus.at(indices, streams.child("stimulus", self.name, name, epoch))
             for name, stimulus in self.stimuli.items()
         }
+        if not parts:
+            n = len(indices)
+            parts = {NOTHING: Presentations(np.zeros((n, 0)), np.full(n, self.duration), np.full(n, -1), indices)}
         if self.timetable:
             durations = np.full(len(indices), sum(window.duration for window in self.timetable))
             parts = {k: Presentations(p.values, durations, p.labels, p.index) for k, p in parts.items()}

@@ -17,7 +17,7 @@ from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.serialise import FrozenMap, declaration
 from neurocircuits.declare.steps import Euler, Step
 from neurocircuits.errors import ValidationError
-from neurocircuits.units import quantity
+from neurocircuits.units import quantity, seconds
 
 
 @declaration
@@ -37,10 +37,14 @@ class Rule:
     terms : mapping of str to str
         Population terms, values that need the whole layer: expressions with ``ranked(x_post, k)`` (1 for the unit with
         the k-th largest value, 0 for others), ``winner(x_post)`` and ``total(x_post)``.
-    traces : mapping of str to (str, quantity)
-        Low-pass variables ``name: (what, tau)`` of an event rule.
+    traces : mapping of str to (str, str or quantity)
+        Low-pass variables of an event form, ``name: (side, tau)``: 1 is added with each spike of a unit of that side
+        (``"pre"`` or ``"post"``), and what there is decays with the time constant, a quantity or the name of a
+        parameter. A spike arrives at the synapse after its delay; the trace of ``"pre"`` counts it from then on, that
+        of ``"post"`` counts a spike from just after the changes that it causes.
     on_pre, on_post : str or None
-        Event form, for spiking populations.
+        Event form, for spiking populations: what ``w`` becomes when a spike arrives and when the postsynaptic unit
+        fires, a statement such as ``"w += eta*(fired - alpha)"``.
     step : Step
         How the mean drift becomes a change.
     fixed_point : str
@@ -76,7 +80,18 @@ class Rule:
                 raise ValidationError(f"{owner}: the name {name!r} is used twice.")
         parameters = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}
         object.__setattr__(self, "parameters", FrozenMap(parameters))
-        for name in ("aggregates", "terms", "traces"):
+        traces = {}
+        for name, given in self.traces.items():
+            if not isinstance(given, tuple | list) or len(given) != 2 or given[0] not in ("pre", "post"):
+                raise ValidationError(f"{owner}.traces[{name!r}]: {given!r} is not ('pre' or 'post', time constant).")
+            tau = given[1]
+            known = isinstance(tau, str) and tau in self.parameters
+            tau = tau if known else seconds(given[1], f"{owner}.traces[{name!r}]")
+            if not known and not tau > 0:
+                raise ValidationError(f"{owner}.traces[{name!r}]: the time constant {given[1]!r} is not positive.")
+            traces[name] = (given[0], tau)
+        object.__setattr__(self, "traces", FrozenMap(traces))
+        for name in ("aggregates", "terms"):
             object.__setattr__(self, name, FrozenMap(getattr(self, name)))
         if not isinstance(self.step, Step):
             raise ValidationError(

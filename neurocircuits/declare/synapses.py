@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from neurocircuits.declare.checks import is_number, number_pair, numeric_array
+from neurocircuits.declare.connectivity import AllToAll, Connectivity
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.rules import Rule
 from neurocircuits.declare.serialise import declaration
-from neurocircuits.declare.weights import AllToAll, Connectivity, Constant, Normalise, Paired, Tied, Weights
+from neurocircuits.declare.short_term import ShortTerm
+from neurocircuits.declare.weights import Constant, Given, Normalise, Paired, Tied, Weights
 from neurocircuits.errors import ValidationError
-from neurocircuits.units import quantity, seconds
+from neurocircuits.units import Quantity, quantity, seconds
 
 
 @declaration
@@ -24,26 +27,28 @@ class Synapses:
     pre, post : str
         Names of the populations.
     weights : Weights
-        Initial magnitudes (`Uniform`, `Given`, ...), or `Tied` or `Paired` to another pathway's array. A number means
-        the same weight everywhere; an array means `Given`.
+        Initial magnitudes (`Uniform`, `Given`, ...), or `Tied` or `Paired` to another pathway's array. A number or a
+        quantity means the same weight everywhere; an array means `Given`.
     rule : Rule or None
         How the weights learn; none for `Tied` and `Paired` pathways, whose owner learns.
     name : str
         ``pre_to_post`` unless given.
     input : str
-        The variable of ``post`` that is fed; ``drive`` unless given.
+        The variable of ``post`` that is fed. Unless given, ``drive``, or, if ``pre`` spikes, the one variable of
+        ``post`` that spikes of its sign can add to.
     transmits : str
-        What one synapse passes on, in terms of ``w`` and variables of ``pre``; ``w*r_pre`` unless given.
+        What one synapse passes on, in terms of ``w`` and variables of ``pre``: all the time, ``w*r_pre`` unless given,
+        or, if ``pre`` spikes, with each spike, ``w`` unless given.
     connectivity : AllToAll, OneToOne, Probability, FixedInDegree or Explicit
         Which pairs are connected.
     bounds : (float, float) or None
         Bounds of the weights; (0, inf) unless given, (-inf, inf) in unconstrained circuits and for pairs.
     normalise : Normalise or None
         A norm to keep.
-    on_pre : str or None
-        What a presynaptic spike does, for spiking populations.
     delay : quantity
-        Transmission delay, for spiking populations.
+        How long a spike takes to arrive.
+    short_term : ShortTerm or None
+        Short-term plasticity of what a spike passes on.
     unit : quantity
         Unit of the weights; that of the input that is fed unless given.
 
@@ -59,13 +64,13 @@ class Synapses:
     rule: Rule | None = None
     name: str = ""
     input: str = "drive"
-    transmits: str = "w*r_pre"
+    transmits: str = ""
     connectivity: Connectivity = AllToAll()
     bounds: tuple[float, float] | None = None
     normalise: Normalise | None = None
-    on_pre: str | None = None
     delay: Any = 0.0
     unit: Any = None
+    short_term: ShortTerm | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -73,9 +78,12 @@ class Synapses:
             set_(self, "name", f"{self.pre}_to_{self.post}")
         owner = f"Synapses({self.name!r})"
         check_identifier(self.name, owner, reserved=False)
+        if isinstance(self.weights, str | Quantity):
+            value = quantity(self.weights, f"{owner}.weights")
+            set_(self, "weights", Constant(value.value))
+            if self.unit is None and any(value.dimension):
+                set_(self, "unit", Quantity(1.0, value.dimension))
         if not isinstance(self.weights, Weights):
-            from neurocircuits.declare.weights import Given
-
             given = self.weights if not is_number(self.weights) else None
             values = None if given is None else numeric_array(getattr(given, "values", given), f"{owner}.weights")
             set_(self, "weights", Constant(float(self.weights)) if values is None else Given(values))
@@ -100,7 +108,14 @@ class Synapses:
                     f"{owner}: bounds, normalisation and connectivity belong to the owner {self.weights.owner!r}."
                 )
         if self.bounds is not None:
-            set_(self, "bounds", number_pair(self.bounds, f"{owner}.bounds"))
+            bounds: Any = self.bounds
+            if isinstance(bounds, tuple | list):
+                bounds = [quantity(b, f"{owner}.bounds").value if isinstance(b, str | Quantity) else b for b in bounds]
+            set_(self, "bounds", number_pair(bounds, f"{owner}.bounds"))
         set_(self, "delay", seconds(self.delay, f"{owner}.delay"))
+        if not 0 <= self.delay < math.inf:
+            raise ValidationError(f"{owner}.delay: {self.delay!r} s is not a time of 0 or more.")
+        if self.short_term is not None and not isinstance(self.short_term, ShortTerm):
+            raise ValidationError(f"{owner}.short_term: {self.short_term!r} is not a ShortTerm. Use TsodyksMarkram.")
         if self.unit is not None:
             set_(self, "unit", quantity(self.unit, f"{owner}.unit"))

@@ -5,23 +5,30 @@ Weights are magnitudes: the sign comes from the presynaptic population. A matrix
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from neurocircuits.declare.checks import check_numbers, is_number, is_whole, numeric_array
+from neurocircuits.declare.checks import check_numbers, is_number, numeric_array
+from neurocircuits.declare.connectivity import Pairs
 from neurocircuits.declare.serialise import FrozenArray, declaration
 from neurocircuits.errors import ValidationError
 
 
 class Weights:
-    """Base of initial weights; ``draw(generator, shape)`` returns a new array of shape (post, pre)."""
+    """Base of initial weights; ``draw(generator, shape)`` returns a new array, (post, pre) for a matrix."""
 
-    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
         raise ValidationError(f"{type(self).__name__} has no values of its own.")
+
+    def listed(self, generator: np.random.Generator, shape: tuple[int, int], pairs: Pairs) -> np.ndarray:
+        """Return a new weight for each synapse of a list of post and pre indices."""
+        return self.draw(generator, (len(pairs[0]),))
+
+    def __add__(self, other: Weights) -> Weights:
+        return Added(self, other)
 
 
 @declaration
@@ -35,7 +42,7 @@ class Constant(Weights):
         if not is_number(self.value):
             raise ValidationError(f"Constant: {self.value!r} is not a number.")
 
-    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
         return np.full(shape, float(self.value))
 
@@ -53,7 +60,7 @@ class Uniform(Weights):
         if not self.low <= self.high:
             raise ValidationError(f"Uniform: low {self.low!r} is above high {self.high!r}.")
 
-    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
         return generator.uniform(self.low, self.high, shape)
 
@@ -72,7 +79,7 @@ class Normal(Weights):
         if self.sd < 0:
             raise ValidationError(f"Normal: sd {self.sd!r} is negative.")
 
-    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
         values = generator.normal(self.mean, self.sd, shape)
         return np.abs(values) if self.absolute else values
@@ -91,7 +98,7 @@ class Lognormal(Weights):
         if self.sigma < 0:
             raise ValidationError(f"Lognormal: sigma {self.sigma!r} is negative.")
 
-    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
         return self.median * np.exp(self.sigma * generator.standard_normal(shape))
 
@@ -114,13 +121,34 @@ class Given(Weights):
             self, "values", FrozenArray(numeric_array(getattr(self.values, "values", self.values), "Given"))
         )
 
-    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
         if self.values.values.shape != shape:
             raise ValidationError(
                 f"Given: weights of shape {self.values.values.shape} do not fit (post, pre) = {shape}."
             )
         return self.values.values.copy()
+
+    def listed(self, generator: np.random.Generator, shape: tuple[int, int], pairs: Pairs) -> np.ndarray:
+        """Return a new weight for each synapse of a list of post and pre indices."""
+        return self.draw(generator, shape)[pairs]
+
+
+@declaration
+@dataclass(frozen=True)
+class Added(Weights):
+    """The sum of two kinds of weights, ``Given(tuning) + Uniform(0, 0.1)``."""
+
+    first: Weights
+    second: Weights
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a new matrix."""
+        return self.first.draw(generator, shape) + self.second.draw(generator, shape)
+
+    def listed(self, generator: np.random.Generator, shape: tuple[int, int], pairs: Pairs) -> np.ndarray:
+        """Return a new weight for each synapse of a list of post and pre indices."""
+        return self.first.listed(generator, shape, pairs) + self.second.listed(generator, shape, pairs)
 
 
 @declaration
@@ -130,7 +158,7 @@ class Symmetric(Weights):
 
     weights: Weights
 
-    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
         if shape[0] != shape[1]:
             raise ValidationError(f"Symmetric: a pathway of shape (post, pre) = {shape} is not square.")
@@ -205,116 +233,8 @@ class Normalise:
         weights *= np.where(norms > 0, self.value / np.where(norms > 0, norms, 1.0), 1.0)
 
 
-@declaration
-@dataclass(frozen=True)
-class AllToAll:
-    """Connect every pair; without ``self_connections`` the diagonal of a lateral pathway is left out."""
-
-    self_connections: bool = True
-
-    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray | None:
-        """Return which synapses exist, (post, pre) of bool, or None for all."""
-        return None if self.self_connections else ~np.eye(*shape, dtype=bool)
-
-
-@declaration
-@dataclass(frozen=True)
-class OneToOne:
-    """Connect unit i to unit i."""
-
-    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Return which synapses exist."""
-        if shape[0] != shape[1]:
-            raise ValidationError(
-                f"OneToOne: {shape[1]} presynaptic and {shape[0]} postsynaptic units differ in number."
-            )
-        return np.eye(*shape, dtype=bool)
-
-
-@declaration
-@dataclass(frozen=True)
-class Probability:
-    """Connect each pair with a probability."""
-
-    probability: float
-    self_connections: bool = True
-
-    def __post_init__(self) -> None:
-        if not is_number(self.probability) or not 0 <= self.probability <= 1:
-            raise ValidationError(f"Probability: {self.probability!r} is not between 0 and 1.")
-
-    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Return which synapses exist."""
-        mask = generator.random(shape) < self.probability
-        return mask if self.self_connections else mask & ~np.eye(*shape, dtype=bool)
-
-
-@declaration
-@dataclass(frozen=True)
-class FixedInDegree:
-    """Connect ``n`` different presynaptic units, drawn at random, to each postsynaptic unit."""
-
-    n: int
-
-    def __post_init__(self) -> None:
-        if not is_whole(self.n) or self.n < 0:
-            raise ValidationError(f"FixedInDegree: {self.n!r} is not a whole number of 0 or more.")
-
-    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Return which synapses exist."""
-        if not 0 <= self.n <= shape[1]:
-            raise ValidationError(f"FixedInDegree: {self.n} inputs asked of {shape[1]} presynaptic units.")
-        mask = np.zeros(shape, dtype=bool)
-        for row in mask:
-            row[generator.choice(shape[1], self.n, replace=False)] = True
-        return mask
-
-
-@declaration
-@dataclass(frozen=True)
-class Explicit:
-    """Connect the pairs that are given.
-
-    Parameters
-    ----------
-    post, pre : array_like of int, shape (n_synapses,)
-        Indices of the two sides.
-    """
-
-    post: Any
-    pre: Any
-
-    def __post_init__(self) -> None:
-        for name in ("post", "pre"):
-            value = getattr(self, name)
-            indices = numeric_array(getattr(value, "values", value), f"Explicit.{name}")
-            if indices.ndim != 1 or (indices % 1).any() or (indices < 0).any():
-                raise ValidationError(f"Explicit.{name}: give whole numbers counted from 0, one for each synapse.")
-            object.__setattr__(self, name, FrozenArray(indices.astype(int)))
-        if self.post.values.shape != self.pre.values.shape:
-            raise ValidationError(
-                f"Explicit: {len(self.post.values)} post and {len(self.pre.values)} pre indices; a synapse has one "
-                "of each."
-            )
-
-    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Return which synapses exist."""
-        for name, n_units in zip(("post", "pre"), shape, strict=True):
-            largest = getattr(self, name).values.max(initial=-1)
-            if largest >= n_units:
-                raise ValidationError(
-                    f"Explicit.{name}: index {largest} does not exist among {n_units} units, counted from 0."
-                )
-        mask = np.zeros(shape, dtype=bool)
-        mask[self.post.values, self.pre.values] = True
-        return mask
-
-
 def first_illegal(values: np.ndarray, allowed: np.ndarray) -> str:
     """Describe how many values are not allowed, and the first of them."""
-    post, pre = (int(k[0]) for k in np.nonzero(~allowed))
-    return f"{int((~allowed).sum())} of {values.size} (first: {values[post, pre]:.6g} at post {post}, pre {pre})"
-
-
-Connectivity = AllToAll | OneToOne | Probability | FixedInDegree | Explicit
-PlainMapping = Mapping[str, Any]
+    first = tuple(int(k[0]) for k in np.nonzero(~allowed))
+    where = f"post {first[0]}, pre {first[1]}" if len(first) == 2 else f"synapse {first[0]}"
+    return f"{int((~allowed).sum())} of {values.size} (first: {values[first]:.6g} at {where})"

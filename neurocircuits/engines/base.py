@@ -74,6 +74,8 @@ class Readings:
         Of the solver and from the steady state; NaN where there is none.
     within : list of (float, callable)
         Samples within the presentation: time since onset in seconds and a ``read``.
+    spikes : dict of str to (ndarray of int, ndarray)
+        Units that fired and when, in seconds since onset, by population.
     """
 
     presentations: dict[str, Presentations]
@@ -82,6 +84,7 @@ class Readings:
     iterations: np.ndarray
     distance: np.ndarray
     within: list[tuple[float, Callable[[str, str], np.ndarray]]] = field(default_factory=list)
+    spikes: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -111,10 +114,10 @@ class Simulation(ABC):
         self.plan, self.streams = plan, streams
         self.parameters = plan.with_parameters({})
         self.store = WeightStore(plan, streams, dtype)
-        self.values = initial_values(plan, self.parameters, dtype)
+        self.values = initial_values(plan, self.parameters, dtype, streams)
         self.learner = Learner(plan, self.store, self.values, self.parameters)
         self.phase: Phase | None = None
-        self._learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]
+        self._learners = plan.learners
 
     def prepare(self, protocol: Protocol) -> None:  # noqa: B027
         """Get ready for a whole protocol, once, before its first phase."""
@@ -142,8 +145,11 @@ class Simulation(ABC):
                 self.values[intervention.population].clamp = (mask | earlier[0], held)
             elif isinstance(intervention, Scale) and not resumed:
                 pathway = self.plan.pathways[intervention.pathway]
-                array, exists = self.store.arrays[pathway.name], self.store.exists(pathway)
-                chosen = intervention.mask(array.shape) & (True if exists is None else exists)
+                array, exists = self.store.writeable(pathway.name), self.store.exists(pathway)
+                if pathway.name in self.store.pairs:
+                    chosen = intervention.chosen(*self.store.pairs[pathway.name])
+                else:
+                    chosen = intervention.mask(array.shape) & (True if exists is None else exists)
                 array[chosen] = np.clip(array[chosen] * intervention.factor, *pathway.bounds)
                 self.store.changed(pathway.name)
 
@@ -211,8 +217,9 @@ class Simulation(ABC):
                     "or was edited; restore it from a copy."
                 )
         for name, array in self.store.arrays.items():
-            array[...] = state[f"weights/{name}"]
-            self.store.changed(name)
+            if array.flags.writeable:
+                array[...] = state[f"weights/{name}"]
+                self.store.changed(name)
         for key, value in state.items():
             kind, _, rest = key.partition("/")
             if kind == "values":

@@ -22,6 +22,7 @@ from neurocircuits.units import seconds
 DEVICES = ("runtime", "cpp_standalone")
 TARGETS = ("auto", "numpy", "cython")
 _COMPILING_PAYS_AFTER = 2e7  # time steps after which compiled state updates have saved what compiling costs
+_WITH_SPIKES = 1e5  # the same where there are thresholds, queues and synapses
 
 
 @declaration
@@ -104,14 +105,8 @@ class Brian2(Engine):
     def unsupported(self, plan: Plan, protocol: Protocol) -> list[str]:
         """Return every reason why this engine cannot run a protocol on a plan."""
         reasons = []
-        for name, population in plan.populations.items():
-            if population.declaration.is_spiking:
-                reasons.append(f"population {name!r} is spiking; this version runs graded populations only")
-        for name, pathway in plan.pathways.items():
-            if pathway.declaration.on_pre or pathway.declaration.delay:
-                reasons.append(
-                    f"synapses {name!r} transmit spikes or have a delay; this version transmits graded values only"
-                )
+        if plan.spiking:
+            reasons += self._spiking_reasons(plan, protocol)
         for phase in protocol.phases:
             if self.batch > 1 and phase.n_per_epoch % self.batch:
                 reasons.append(
@@ -124,6 +119,28 @@ class Brian2(Engine):
             reasons += unsupported(self, plan, protocol)
         return reasons
 
+    def _spiking_reasons(self, plan: Plan, protocol: Protocol) -> list[str]:
+        """Return every reason why this engine cannot run a protocol on a plan with spikes."""
+        reasons = []
+        if self.batch > 1:
+            reasons.append(f"circuit {plan.circuit.name!r} has spiking populations, which run one copy; use batch=1")
+        for name, pathway in plan.pathways.items():
+            if 0 < pathway.declaration.delay < 0.5 * self.dt:
+                reasons.append(
+                    f"synapses {name!r} have a delay of {pathway.declaration.delay:g} s, below half the time step "
+                    f"dt = {self.dt:g} s; use a smaller dt, or no delay"
+                )
+        for phase in protocol.phases:
+            if any(window.hold or window.step is not None for window in phase.timetable):
+                reasons.append(f"phase {phase.name!r} holds activity or has steps of its own, which spikes do not")
+            for intervention in phase.interventions:
+                name = getattr(intervention, "population", "")
+                if name and plan.populations[name].is_spiking:
+                    reasons.append(
+                        f"phase {phase.name!r} clamps population {name!r}, which spikes; override a parameter instead"
+                    )
+        return reasons
+
     def open(self, plan: Plan, streams: Streams) -> Simulation:
         """Return a live simulation, or a compiled program that presents itself as one."""
         if self.device == "cpp_standalone":
@@ -134,7 +151,7 @@ class Brian2(Engine):
 
         return RuntimeSimulation(self, plan, streams)
 
-    def code_target(self, protocol: Protocol | None) -> str:
+    def code_target(self, plan: Plan, protocol: Protocol | None) -> str:
         """Return the code generation target for a protocol."""
         if self.target != "auto":
             return self.target
@@ -142,7 +159,7 @@ class Brian2(Engine):
         if protocol is None or shutil.which("gcc") is None or not headers.exists():
             return "numpy"
         steps = sum(self.n_steps(phase) for phase in protocol.phases)
-        return "cython" if steps > _COMPILING_PAYS_AFTER else "numpy"
+        return "cython" if steps > (_WITH_SPIKES if plan.spiking else _COMPILING_PAYS_AFTER) else "numpy"
 
     def n_steps(self, phase: Phase) -> float:
         """Return about how many time steps a phase takes."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import importlib
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from neurocircuits.compile.equations import brian_functions
-from neurocircuits.compile.plan import PopulationPlan
+from neurocircuits.compile.plan import PathwayPlan, Plan, PopulationPlan
 from neurocircuits.engines.brian2_headers import precompiled_headers
 from neurocircuits.engines.values import PopulationValues
 from neurocircuits.errors import UnsupportedError, ValidationError
@@ -108,7 +108,9 @@ def quantity_of(value: float, dimension: Dimension) -> Any:
     return Quantity.with_dimensions(value, get_or_create_dimension(dimension)) if any(dimension) else value
 
 
-def group_equations(population: PopulationPlan, shared: Collection[str], paced: bool, summed: str = "") -> str:
+def group_equations(
+    population: PopulationPlan, shared: Collection[str], paced: bool, summed: str = "", own: Sequence[str] = ()
+) -> str:
     """Return the equations of a group: inputs, slow variables and overridden parameters become parameters.
 
     Parameters
@@ -121,6 +123,8 @@ def group_equations(population: PopulationPlan, shared: Collection[str], paced: 
         Whether time steps differ between windows, so that the slopes are multiplied by the ratio of the steps.
     summed : str
         Equations that replace the inputs, for standalone programs.
+    own : sequence of str
+        Further lines.
     """
     dims, lines = population.dimensions, []
     for name, text in population.texts.items():
@@ -131,7 +135,9 @@ def group_equations(population: PopulationPlan, shared: Collection[str], paced: 
         elif name in population.slow:
             lines.append(f"{name} : {unit}")
         else:
-            lines.append(f"{name} = {text} : {unit}")
+            flags = " (constant over dt)" if name in population.drawn else ""
+            lines.append(f"{name} = {text} : {unit}{flags}")
+    lines += own
     if summed:
         lines.append(summed)
     else:
@@ -153,8 +159,10 @@ def build_group(
     paced: bool = False,
     name: str = "",
     summed: str = "",
+    own: Sequence[str] = (),
+    **spiking: Any,
 ) -> Any:
-    """Return a group for the fast states of a population, initial values set."""
+    """Return a group for the fast states of a population; ``spiking`` is what makes it spike."""
     namespace = {
         key: quantity_of(value, population.dimensions[key])
         for key, value in population.parameters.items()
@@ -162,18 +170,14 @@ def build_group(
     }
     group = b2.NeuronGroup(
         copies * population.n_units,
-        group_equations(population, shared, paced, summed),
+        group_equations(population, shared, paced, summed, own),
         method=method,
         clock=clock,
         dtype=np.dtype(dtype).type,
         namespace={**namespace, **brian_functions()},
         name=name or f"neurocircuits_{population.name}*",
+        **spiking,
     )
-    for key, value in population.declaration.initial.items():
-        if key in population.states or key in population.slow:
-            setattr(group, f"{key}_", float(value)) if any(population.dimensions[key]) else setattr(
-                group, key, float(value)
-            )
     for key in shared:
         setattr(group, f"{key}_", population.parameters[key]) if any(population.dimensions[key]) else setattr(
             group, key, population.parameters[key]
@@ -184,13 +188,28 @@ def build_group(
 
 
 def bound_values(values: PopulationValues, group: Any, copies: int) -> None:
-    """Bind the variables of a population to the buffers of its group, (copies, unit); one copy shares slow ones."""
+    """Bind the variables of a population to the buffers of its group, (copies, unit); one copy shares slow ones.
+
+    The buffers get the values that the variables had.
+    """
     plan = values.plan
-    for name in (*plan.states, *plan.inputs):
-        values.data[name] = group.variables[name].get_value().reshape(copies, plan.n_units)
-    if copies == 1:
-        for name in plan.slow:
-            values.data[name] = group.variables[name].get_value()
+    for name in (*plan.states, *plan.inputs, *plan.drawn, *(plan.slow if copies == 1 else ())):
+        buffer = group.variables[name].get_value()
+        buffer = buffer if name in plan.slow else buffer.reshape(copies, plan.n_units)
+        buffer[...] = values.data[name]
+        values.data[name] = buffer
+
+
+def weight_dimension(plan: Plan, pathway: PathwayPlan) -> Dimension:
+    """Return the dimension of the weights of a pathway."""
+    unit = pathway.declaration.unit
+    return unit.dimension if unit is not None else plan.populations[pathway.post].dimensions[pathway.input]
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Write a number with a unit."""
+    number = "inf" if value == np.inf else "-inf" if value == -np.inf else repr(float(value))
+    return number if unit == "1" else f"({number})*{unit}"
 
 
 def multiple(value: float, unit: float, what: str, of: str) -> int:

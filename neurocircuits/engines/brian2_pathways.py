@@ -11,8 +11,9 @@ from neurocircuits.compile.equations import brian_functions, expand_functions, e
 from neurocircuits.compile.plan import PathwayPlan, Plan, RulePlan
 from neurocircuits.declare.protocol import Scale
 from neurocircuits.declare.steps import Cap
-from neurocircuits.engines.brian2_objects import quantity_of
-from neurocircuits.engines.brian2_timing import Timing, unit_factor, with_unit
+from neurocircuits.engines.brian2_events import LEARNING
+from neurocircuits.engines.brian2_objects import quantity_of, weight_dimension, with_unit
+from neurocircuits.engines.brian2_timing import Timing, unit_factor
 from neurocircuits.engines.values import WeightStore
 from neurocircuits.units import DIMENSIONLESS, Dimension, unit_text
 
@@ -64,6 +65,35 @@ class Pathways:
             timing.copies(synapses, "w", name)
         return synapses
 
+    def schedule_events(self, pathway: PathwayPlan, synapses: Any) -> None:
+        """Let the synapses of spikes learn, be scaled and be copied when phases say so."""
+        timing, name, events = self.timing, pathway.name, pathway.events
+        if events is not None and events.learns:
+            scale = timing.values(timing.schedule.scales[name], timing.slot_dt, f"scale_{name}")
+            synapses.namespace["scale_timed"] = scale
+            timing.regularly(synapses, f"{LEARNING} = scale_timed(t)", timing.schedule.slot, -5, f"scale_of_{name}")
+            self.changing.add(name)
+            for parameter, value in pathway.declaration.rule.parameters.items():  # type: ignore[union-attr]
+                if f"{name}.{parameter}" in timing.overridden:
+                    timed = timing.overrides(f"{name}.{parameter}", value.value, f"timed_{name}_{parameter}")
+                    synapses.namespace[f"timed_{parameter}"] = timed
+                    code = f"rule_{parameter} = timed_{parameter}(t){unit_factor(value)}"
+                    timing.changes(synapses, code, shared=True)
+        for n, (number, scale) in enumerate(self._scales(name)):
+            self._scaling(name, synapses, n, number, scale)
+            self.changing.add(name)
+        if name in self.changing:
+            timing.copies(synapses, "w", name)
+
+    def event_lines(self, pathway: PathwayPlan) -> list[str]:
+        """Return what synapses of spikes need besides: which are scaled, and copies of weights at ends of phases."""
+        unit = unit_text(weight_dimension(self.plan, pathway))
+        scales = self._scales(pathway.name)
+        lines = [f"scaled_{n} : 1 (constant)" for n in range(len(scales))]
+        if scales or (pathway.events is not None and pathway.events.learns):
+            lines += [f"w_at_{k} : {unit}" for k in range(self.timing.n_phases - 1)]
+        return lines
+
     def _sums(self, owner: str) -> list[str]:
         """Return what is sent with an array, each pathway into a variable of its own, since a sum has one writer."""
         lines = []
@@ -71,7 +101,7 @@ class Pathways:
             if pathway.owner == owner:
                 pre, post = ("post", "pre") if pathway.transposed else ("pre", "post")
                 unit = unit_text(self.plan.populations[pathway.post].dimensions[pathway.input])
-                text = expand_functions(pathway.declaration.transmits, self.timing.functions)
+                text = expand_functions(pathway.transmits, self.timing.functions)
                 sent = re.sub(r"_pre\b", f"_{pre}", self.timing.with_clamps(text, pathway.pre, "_pre"))
                 lines.append(f"in_{pathway.name}_{post} = {sent} : {unit} (summed)")
         return lines
@@ -143,8 +173,12 @@ class Pathways:
 
     def _scaling(self, name: str, synapses: Any, n: int, number: int, scale: Scale) -> None:
         timing, mask = self.timing, self.store.masks.get(name)
-        chosen = scale.mask(self.store.arrays[name].shape).T
-        setattr(synapses, f"scaled_{n}", (chosen.ravel() if mask is None else chosen[mask.T]).astype(float))
+        if name in self.store.pairs:
+            chosen = scale.chosen(*self.store.pairs[name])
+        else:
+            chosen = scale.mask(self.store.arrays[name].shape).T
+            chosen = chosen.ravel() if mask is None else chosen[mask.T]
+        setattr(synapses, f"scaled_{n}", chosen.astype(float))
         factors = np.where(timing.boundaries == timing.schedule.phase_starts[number], scale.factor, 1.0)
         synapses.namespace[f"factor_{n}"] = timing.at_boundaries(factors, f"factor_{n}_{name}")
         scaled, bounds = f"w*(1 + scaled_{n}*(factor_{n}(t) - 1))", self.plan.pathways[name].bounds
@@ -152,12 +186,6 @@ class Pathways:
             unit = unit_text(weight_dimension(self.plan, self.plan.pathways[name]))
             scaled = f"clip({scaled}, {', '.join(with_unit(bound, unit) for bound in bounds)})"
         timing.changes(synapses, f"w = {scaled}")
-
-
-def weight_dimension(plan: Plan, pathway: PathwayPlan) -> Dimension:
-    """Return the dimension of the weights of a pathway."""
-    unit = pathway.declaration.unit
-    return unit.dimension if unit is not None else plan.populations[pathway.post].dimensions[pathway.input]
 
 
 def aggregate_unit(plan: Plan, pathway: PathwayPlan, name: str) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from neurocircuits.compile.plan import Plan, PopulationPlan
 from neurocircuits.declare.protocol import Clamp, Protocol
-from neurocircuits.engines.brian2_objects import build_group
+from neurocircuits.engines.brian2_events import EventPathways, Traces, spiking_parts, trace_lines
+from neurocircuits.engines.brian2_objects import build_group, multiple
 from neurocircuits.engines.brian2_pathways import Pathways, aggregate_unit
 from neurocircuits.engines.brian2_timing import Timing
-from neurocircuits.engines.values import WeightStore
+from neurocircuits.engines.values import PopulationValues, WeightStore
 from neurocircuits.units import unit_text
 
 if TYPE_CHECKING:
@@ -36,23 +39,52 @@ class Program:
         The timetable.
     store : WeightStore
         Initial weights.
+    values : dict of str to PopulationValues
+        Initial values.
     protocol : Protocol
         The protocol.
     """
 
     def __init__(
-        self, b2: Any, engine: Brian2, plan: Plan, schedule: Schedule, store: WeightStore, protocol: Protocol
+        self,
+        b2: Any,
+        engine: Brian2,
+        plan: Plan,
+        schedule: Schedule,
+        store: WeightStore,
+        values: Mapping[str, PopulationValues],
+        protocol: Protocol,
     ) -> None:
         self.b2, self.engine, self.plan, self.schedule, self.store = b2, engine, plan, schedule, store
+        self.values, self.traces = values, Traces(plan)
         self.timing = Timing(b2, engine, plan, schedule, protocol)
-        self.recording = any(phase.record is not None for phase in protocol.phases)
+        records = [phase.record for phase in protocol.phases if phase.record is not None]
+        self.recording = any(record.variables for record in records)
+        self.sampled = samples(plan, protocol, schedule)
+        spiking = [name for name, population in plan.populations.items() if population.is_spiking]
+        self.spiking = [name for name in spiking if any(record.records_spikes(name) for record in records)]
         self.groups: dict[str, Any] = {}
         for name, population in plan.populations.items():
             self.groups[name] = self._source(population) if population.is_source else self._group(population)
         for name in self.timing.clamped:
             self._clamp(name)
         self.pathways = Pathways(self.timing, store, self.groups)
-        self.synapses = {name: self.pathways.build(p) for name, p in plan.pathways.items() if p.owns}
+        graded = {name: p for name, p in plan.pathways.items() if p.owns and p.events is None}
+        self.synapses = {name: self.pathways.build(p) for name, p in graded.items()}
+        self.events = EventPathways(
+            b2,
+            plan,
+            store,
+            self.groups,
+            self.traces,
+            self.timing.clock,
+            engine.dtype,
+            self.timing.overridden,
+            self.pathways.event_lines,
+        )
+        for name, synapses in self.events.synapses.items():
+            self.pathways.schedule_events(plan.pathways[name], synapses)
+        self.synapses |= self.events.synapses
         self.timing.finish()
 
     # -- groups --------------------------------------------------------------------------------------------------------
@@ -86,7 +118,11 @@ class Program:
             shared=list(dict.fromkeys([*overridden, *_read_outside(population)])),
             name=f"group_{name}",
             summed="\n".join(lines),
+            own=trace_lines(self.traces.of(name)),
+            **spiking_parts(population, self.traces),
         )
+        for variable in (*population.states, *population.slow):
+            setattr(group, f"{variable}_", np.ravel(self.values[name].data[variable]))
         for parameter in overridden:
             timed = timing.overrides(
                 f"{name}.{parameter}", population.parameters[parameter], f"timed_{name}_{parameter}"
@@ -158,7 +194,8 @@ class Program:
         -------
         dict
             ``states`` at the end of each presentation by (population, state); ``weights`` by pathway and ``slow`` by
-            (population, variable) at the end of each phase.
+            (population, variable) at the end of each phase; ``within``, samples within presentations, (unit, time), by
+            (population, variable); ``spikes``, unit and time, by population.
         """
         b2, monitors = self.b2, {}
         for name, population in self.plan.driven.items() if self.recording else ():
@@ -171,10 +208,37 @@ class Program:
                 order=-15,
                 name=f"record_{name}",
             )
-        network = b2.Network(*self.groups.values(), *self.synapses.values(), *monitors.values())
+        within = {
+            name: b2.StateMonitor(
+                self.groups[name],
+                list(sample.variables),
+                record=list(sample.units),
+                dt=self.timing.time_of(sample.every) * b2.second,
+                when="start",
+                order=-15,
+                name=f"within_{name}",
+            )
+            for name, sample in self.sampled.items()
+        }
+        spikes = {name: b2.SpikeMonitor(self.groups[name], name=f"spikes_{name}") for name in self.spiking}
+        network = b2.Network(
+            *self.groups.values(),
+            *self.synapses.values(),
+            *self.events.objects,
+            *monitors.values(),
+            *within.values(),
+            *spikes.values(),
+        )
         network.run(self.timing.time_of(self.schedule.n_steps + 1) * b2.second, namespace={})
         b2.device.build(directory=str(directory), compile=True, run=True, with_output=False)
-        return self._read(monitors)
+        return self._read(monitors) | {
+            "within": {
+                (name, variable): np.array(getattr(monitor, f"{variable}_"))
+                for name, monitor in within.items()
+                for variable in self.sampled[name].variables
+            },
+            "spikes": {name: (np.array(s.i[:]), np.array(s.t_[:])) for name, s in spikes.items()},
+        }
 
     def _read(self, monitors: dict[str, Any]) -> dict[str, Any]:
         states, slow, ends = {}, {}, self.schedule.ends
@@ -192,6 +256,10 @@ class Program:
         weights = {}
         for name, synapses in self.synapses.items():
             names = [*(f"w_at_{k}_" if name in self.pathways.changing else "w_" for k in copies), "w_"]
+            if name in self.store.pairs:
+                if self.store.arrays[name].flags.writeable:
+                    weights[name] = [np.array(getattr(synapses, each)[:]) for each in names]
+                continue
             weights[name] = [self._matrix(name, synapses, np.array(getattr(synapses, each)[:])) for each in names]
         return {"states": states, "weights": weights, "slow": slow}
 
@@ -199,6 +267,41 @@ class Program:
         matrix = np.zeros(self.store.arrays[name].shape)
         matrix[np.array(synapses.j[:]), np.array(synapses.i[:])] = values
         return matrix
+
+
+class Samples(NamedTuple):
+    """What is recorded within presentations of a population."""
+
+    variables: tuple[str, ...]
+    units: tuple[int, ...]
+    every: int
+
+
+def samples(plan: Plan, protocol: Protocol, schedule: Schedule) -> dict[str, Samples]:
+    """Return what phases record within presentations, by population, in variables that groups have.
+
+    It is taken at the common divisor of their intervals and the slots of the schedule, so that each moment is a sample.
+    """
+    found: dict[str, Samples] = {}
+    for record in (phase.record for phase in protocol.phases):
+        if record is None or record.interval is None:
+            continue
+        for name in record.populations or tuple(plan.driven):
+            population = plan.populations[name]
+            wanted = [population.marked.get(variable, variable) for variable in record.variables]
+            if any(v in ("excitation", "inhibition") for v in wanted):
+                wanted += list(population.jumps)
+            known = tuple(dict.fromkeys(v for v in wanted if v in population.variables and v not in population.slow))
+            units = tuple(range(population.n_units)) if record.units is None else record.units
+            earlier = found.get(name)
+            if earlier is not None:
+                known = tuple(dict.fromkeys((*earlier.variables, *known)))
+                units = tuple(sorted({*earlier.units, *units}))
+            every = multiple(record.interval, schedule.dt, "Record.interval", "the time step")
+            every = math.gcd(every, schedule.slot, 0 if earlier is None else earlier.every)
+            if known:
+                found[name] = Samples(known, units, every)
+    return found
 
 
 def _read_outside(population: PopulationPlan) -> list[str]:

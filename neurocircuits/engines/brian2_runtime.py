@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
-from neurocircuits.declare.protocol import Phase, Protocol
+from neurocircuits.declare.protocol import NOTHING, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
+from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts, trace_lines
+from neurocircuits.engines.brian2_live import RandomState, SpikeRecorder
 from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, multiple, owned
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.held import HeldLearning
@@ -37,6 +39,7 @@ class _Window(NamedTuple):
     dt: float
     hold: bool
     sample: int
+    plastic: bool
 
 
 class RuntimeSimulation(Simulation):
@@ -54,6 +57,8 @@ class RuntimeSimulation(Simulation):
         self._timetables: dict[float, list[_Window]] = {}
         self.distance = DistanceCheck(self, engine.tolerance)
         self.held = HeldLearning(plan, self.store, self.values, self.parameters)
+        self.random = RandomState(streams, plan)
+        self._spiking = tuple(name for name, population in plan.populations.items() if population.is_spiking)
 
     # -- building ------------------------------------------------------------------------------------------------------
 
@@ -68,16 +73,26 @@ class RuntimeSimulation(Simulation):
         self._paced = any(
             window.step is not None and window.step != engine.dt for p in phases for window in p.timetable
         )
-        self._target = engine.code_target(protocol)
+        self._target = engine.code_target(self.plan, protocol)
         self.groups: dict[str, Any] = {}
         self._shared: dict[str, list[str]] = {}
         with owned(self._target, engine.dtype) as b2:
             self._clock = b2.Clock(dt=engine.dt * b2.second, name="neurocircuits_clock*")
+            traces = Traces(self.plan)
             for name, population in self.plan.driven.items():
                 shared = [p for p in population.parameters if f"{name}.{p}" in overridden]
                 self._shared[name] = shared
                 group = build_group(
-                    b2, population, self._clock, engine.method, engine.dtype, engine.batch, shared, self._paced
+                    b2,
+                    population,
+                    self._clock,
+                    engine.method,
+                    engine.dtype,
+                    engine.batch,
+                    shared,
+                    self._paced,
+                    own=trace_lines(traces.of(name)),
+                    **spiking_parts(population, traces),
                 )
                 self.groups[name] = group
                 if engine.batch > 1:
@@ -86,9 +101,24 @@ class RuntimeSimulation(Simulation):
                 bound_values(self.values[name], group, engine.batch)
             for name, population in self.plan.sources.items():
                 self.values[name].data["r"] = np.zeros((engine.batch, population.n_units), engine.dtype)
+            self._spread()
             self.products = DenseProducts(self.plan, self.store, self.values, engine.batch)
+            scaled = {i.pathway for phase in phases for i in phase.interventions if isinstance(i, Scale)}
+            for name in scaled & set(self.store.pairs):
+                self.store.writeable(name)
+            self.events = EventPathways(
+                b2, self.plan, self.store, self.groups, traces, self._clock, engine.dtype, overridden
+            )
+            for name, synapses in self.events.synapses.items():
+                if self.store.arrays[name].flags.writeable:
+                    self.store.arrays[name] = synapses.variables["w"].get_value()
+            records = [phase.record for phase in phases if phase.record is not None]
+            recorded = [name for name in self._spiking if any(record.records_spikes(name) for record in records)]
+            self.spikes = SpikeRecorder(b2, {name: self.groups[name] for name in recorded})
             operation = b2.NetworkOperation(self._step, clock=self._clock, when="end", order=0)
-            self.network = b2.Network(*self.groups.values(), operation)
+            events = (*self.events.synapses.values(), *self.events.objects, *self.spikes.monitors.values())
+            self.network = b2.Network(*self.groups.values(), *events, operation)
+            self.random.seed(b2)
 
     def state(self) -> dict[str, Any]:
         """Return a copy of everything that changes, as arrays by name."""
@@ -109,20 +139,26 @@ class RuntimeSimulation(Simulation):
         self._timetables = {}
         if self.network is None:
             self._build()
+        for name, synapses in self.events.synapses.items():
+            for parameter, value in self.parameters[name].items():
+                if f"rule_{parameter}" in synapses.variables:
+                    synapses.variables[f"rule_{parameter}"].get_value()[...] = value
         for name, shared in self._shared.items():
             for parameter in shared:
                 self.groups[name].variables[parameter].get_value()[...] = self.parameters[name][parameter]
-        if missing := [
-            key
-            for key in phase.parameters
-            if key.split(".")[0] in self._shared and key.split(".")[1] not in self._shared[key.split(".")[0]]
-        ]:
+        if missing := [key for key in phase.parameters if not self._built_in(*key.split("."))]:
             raise ValidationError(
                 f"Phase({phase.name!r}).parameters: {missing} are not built into the network; call prepare(protocol) "
                 "first."
             )
         self.products.bind()
         self.distance.begin()
+
+    def _built_in(self, name: str, parameter: str) -> bool:
+        """Return whether the network lets a phase override a parameter."""
+        if name in self.events.synapses:
+            return f"rule_{parameter}" in self.events.synapses[name].variables
+        return name not in self._shared or parameter in self._shared[name]
 
     # -- running -------------------------------------------------------------------------------------------------------
 
@@ -136,7 +172,7 @@ class RuntimeSimulation(Simulation):
             return
         self._feed_inputs()
         self._go_ahead()
-        with owned(self._target, self.engine.dtype) as b2:
+        with owned(self._target, self.engine.dtype) as b2, self.random.own(b2):
             while not self._paused:
                 self.network.run(_STEPS * self.engine.dt * b2.second, namespace={})
                 if b2.Network._globally_stopped:
@@ -170,7 +206,8 @@ class RuntimeSimulation(Simulation):
                 "Brian2: durations in a batch differ. Use batch=1, or presentations of equal durations."
             )
         for name, part in parts.items():
-            self.values[name].data["r"][...] = dense(part.values)
+            if name != NOTHING:
+                self.values[name].data["r"][...] = dense(part.values)
         position = self._feed.position - self._waiting
         self._progress = position / self._feed.stop  # at the onset
         record = None if self.phase is None else self.phase.record
@@ -179,6 +216,7 @@ class RuntimeSimulation(Simulation):
         self._windows = iter(self._timetable(float(first.durations[0])))
         self._scale = self.scale(self._progress)
         self._within: list[tuple[float, Any]] = []
+        self._onset = self._clock.variables["timestep"].get_value()[0] * self.engine.dt
         self._since = 0.0
         self.learner.onset()
         self.products.hold()
@@ -201,7 +239,8 @@ class RuntimeSimulation(Simulation):
                 sample = 0 if interval is None else 1
                 if interval is not None and interval > dt:
                     sample = multiple(interval, dt, "Record.interval", "the time step")
-                windows.append(_Window(n_steps, every if self.learns() else 0, dt, window.hold, sample))
+                learns = every if self.learns() else 0
+                windows.append(_Window(n_steps, learns, dt, window.hold, sample, window.plastic))
             if len(self._timetables) > _TIMETABLES:
                 self._timetables.clear()
             self._timetables[duration] = windows
@@ -217,6 +256,9 @@ class RuntimeSimulation(Simulation):
         if self._paced:
             for group in self.groups.values():
                 group.variables[PACE].get_value()[...] = self._dt / self.engine.dt
+        for name, synapses in self.events.synapses.items():
+            if LEARNING in synapses.variables:
+                synapses.variables[LEARNING].get_value()[...] = self._scale(name) if window.plastic else 0.0
         fast = [values.data[state] for values in self.values.values() for state in values.plan.states]
         self._held = [(buffer, buffer.copy()) for buffer in fast] if window.hold else []
         return True
@@ -230,7 +272,7 @@ class RuntimeSimulation(Simulation):
         self._fresh = False
         for buffer, kept in self._held:
             buffer[...] = kept
-        if self._every and self._tick % self._every == 0:
+        if self._every and self._tick % self._every == 0 and self.learner.any:
             self.learner.step(self._every * self._dt, self._scale, self._progress)
             self._spread()
             self.products.hold()
@@ -249,6 +291,8 @@ class RuntimeSimulation(Simulation):
 
         The state updates are those of the network itself, in its order, and its clock goes along.
         """
+        if self._spiking:  # thresholds, queues and synapses are in the network's own hands
+            return
         sample = self._sample if self._recorded else 0
         periods = [period for period in (sample, 0 if self._holding else self._every) if period]
         n = min([self._left, *(period - self._tick % period for period in periods)]) - 1
@@ -315,7 +359,10 @@ class RuntimeSimulation(Simulation):
             self.learner.presentation_end(self._scale)
         distance = self.distance(n_rows, self._recorded)
         self.distance.judge(next(iter(self._parts.values())).durations)
-        readings = Readings(self._parts, self._read, self._nothing, self._nothing, distance, self._within)
+        spikes = self.spikes.drain(self._onset) if self.spikes.monitors else {}
+        record = None if self.phase is None else self.phase.record
+        kept = {name: s for name, s in spikes.items() if record is not None and record.records_spikes(name)}
+        readings = Readings(self._parts, self._read, self._nothing, self._nothing, distance, self._within, kept)
         pause = self._observe(readings)
         if pause or not self._pull():
             self._paused = True
@@ -327,7 +374,8 @@ class RuntimeSimulation(Simulation):
         self._feed_inputs()
         values, n_rows = self.values[name], self.engine.batch
         if variable in ("excitation", "inhibition"):
-            delivered = {p.name: contribution(p, self.store, self.values[p.pre], n_rows) for p in self.plan.into(name)}
+            graded = [p for p in self.plan.into(name) if p.events is None]
+            delivered = {p.name: contribution(p, self.store, self.values[p.pre], n_rows) for p in graded}
             return received(self.plan, self.values, delivered, name, 1 if variable == "excitation" else -1)
         return np.broadcast_to(values[variable], (n_rows, values.plan.n_units))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
-from neurocircuits.declare.protocol import Protocol
+from neurocircuits.declare.protocol import NOTHING, Protocol
 from neurocircuits.engines.values import dense
 from neurocircuits.errors import UnsupportedError
 from neurocircuits.randomness import Streams
@@ -45,6 +45,8 @@ class Schedule:
         Time steps between moments at which anything may learn.
     learning : dict of str to ndarray, shape (n_ticks,)
         For how many seconds, scaled, each learner learns at the end of each tick; mostly 0.
+    scales : dict of str to ndarray, shape (n_slots,)
+        Scale of every learner in each slot.
     phase_of : ndarray of int, shape (n_slots + 1,)
         Phase of each slot, and one after the end.
     ends : ndarray of int, shape (n_presentations,)
@@ -58,7 +60,7 @@ class Schedule:
 
     def __init__(self, engine: Brian2, plan: Plan, protocol: Protocol, streams: Streams) -> None:
         self.dt = engine.dt
-        learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]
+        learners = list(plan.learners)
         lengths: set[int] = set()
         rows: list[tuple[int, float, list[tuple[int, int]]]] = []
         distinct: dict[str, dict[bytes, int]] = {name: {} for name in plan.sources}
@@ -70,7 +72,7 @@ class Schedule:
             while position < phase.n_presentations:
                 parts = phase.batch(position, min(256, phase.n_presentations - position), streams)
                 durations = next(iter(parts.values())).durations
-                for name, part in parts.items():
+                for name, part in ((name, part) for name, part in parts.items() if name != NOTHING):
                     for row in dense(part.values):
                         key = np.ascontiguousarray(row, dtype=float).tobytes()
                         if key not in distinct[name]:
@@ -109,6 +111,13 @@ class Schedule:
         self.onsets = np.append(0, self.ends[:-1])
         self.which = {name: np.repeat(np.array(order), repeats) for name, order in shown.items()}
         self._lay_out_learning(rows, protocol, learners)
+        self.scales = {name: np.zeros(self.n_slots) for name in learners}
+        start = 0
+        for number, progress, windows in rows:
+            for n_steps, every in windows:
+                slots = slice(start, start := start + n_steps // self.slot)
+                for name in learners if every else ():
+                    self.scales[name][slots] = protocol.phases[number].scale(name, progress)
         first = [int(np.flatnonzero(self.phase_of == k)[0]) for k in range(len(protocol.phases))]
         self.phase_starts = np.array(first)
         self.phase_slots = math.gcd(*[int(k) for k in self.phase_starts], self.n_slots)

@@ -12,16 +12,17 @@ import logging
 import re
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurocircuits.compile.plan import Plan, PopulationPlan
-from neurocircuits.declare.protocol import Clamp, Phase, Protocol
+from neurocircuits.declare.protocol import NOTHING, Clamp, Phase, Protocol, Scale
 from neurocircuits.declare.steps import LargestChange
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
-from neurocircuits.engines.brian2_objects import owned
+from neurocircuits.engines.brian2_objects import multiple, owned
 from neurocircuits.engines.brian2_program import Program
 from neurocircuits.engines.brian2_schedule import Schedule
 from neurocircuits.engines.distance import DistanceCheck
@@ -73,7 +74,7 @@ def _clamp_reasons(population: PopulationPlan, plan: Plan) -> list[str]:
     for pathway in plan.pathways.values():
         sides = [side for side in ("pre", "post") if getattr(pathway, side) == population.name]
         rule = pathway.rule
-        own = [pathway.declaration.transmits]
+        own = [pathway.transmits]
         own += [] if rule is None else [rule.text, *(aggregate.text for aggregate in rule.aggregates.values())]
         texts += [re.sub(rf"_{side}\b", "", text) for text in own for side in sides]
     used = [name for name in derived if any(re.search(rf"\b{name}\b", text) for text in texts)]
@@ -95,10 +96,8 @@ def _phase_reasons(phase: Phase, plan: Plan) -> list[str]:
     record = phase.record
     if record is None:
         return reasons
-    if record.interval is not None or record.weights_every is not None:
-        reasons.append(
-            f"phase {phase.name!r} records within presentations or weights within the phase; use device='runtime'"
-        )
+    if record.weights_every is not None:
+        reasons.append(f"phase {phase.name!r} records weights within the phase; use device='runtime'")
     learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]
     states = {state for population in plan.populations.values() for state in population.states or ("r",)}
     derived = set(record.variables) - states
@@ -118,7 +117,7 @@ class StandaloneSimulation(Simulation):
         self.distance = DistanceCheck(self, engine.tolerance)
         self.products = DenseProducts(plan, self.store, self.values, 1)
         self._record: dict[str, Any] = {}
-        self._row = 0
+        self._row, self._position = 0, 0
         self._phase_number = -1
         self._verdict: DivergenceError | None = None
 
@@ -146,7 +145,11 @@ class StandaloneSimulation(Simulation):
         directory = Path(self.engine.directory or temporary or ".")
         try:
             with owned("numpy", self.engine.dtype, "cpp_standalone", str(directory)) as b2:
-                program = Program(b2, self.engine, self.plan, self._schedule, self.store, protocol)
+                for name in {s.pathway for p in protocol.phases for s in p.interventions if isinstance(s, Scale)}:
+                    self.store.writeable(name)
+                b2.seed(int(self.streams.generator("brian2").integers(2**31)))
+                program = Program(b2, self.engine, self.plan, self._schedule, self.store, self.values, protocol)
+                self._samples = program.sampled
                 try:
                     self._record = program.run(directory)
                 except RuntimeError as error:
@@ -180,7 +183,10 @@ class StandaloneSimulation(Simulation):
         durations = np.zeros(1)
         while (parts := feed.take(1)) is not None:
             for name, part in parts.items():
-                self.values[name].data["r"][...] = dense(part.values)
+                if name != NOTHING:
+                    self.values[name].data["r"][...] = dense(part.values)
+            self._position = feed.position - 1
+            within, spikes = self._within(), self._spikes()
             for (name, state), rows in self._record["states"].items():
                 self.values[name].data[state][...] = rows[self._row]
             self._row += 1
@@ -190,16 +196,52 @@ class StandaloneSimulation(Simulation):
             if frozen and recording:
                 distance = self.distance(1, True)
             nothing = np.full(1, np.nan)
-            if observe(Readings(parts, self._read, nothing, nothing, distance)):
+            if observe(Readings(parts, self._read, nothing, nothing, distance, within, spikes)):
                 break
             durations = next(iter(parts.values())).durations
         if feed.position >= feed.stop:
             self._take_weights()
             self._check(durations)
 
+    def _bounds(self) -> tuple[int, int]:
+        """Return the first time step of the present presentation and the one after its last."""
+        ends, slot = self._schedule.ends, self._schedule.slot
+        return (int(ends[self._row - 1]) * slot if self._row else 0), int(ends[self._row]) * slot
+
+    def _spikes(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return the spikes of the present presentation."""
+        record = None if self.phase is None else self.phase.record
+        found, (start, stop) = {}, self._bounds()
+        for name, (units, times) in self._record["spikes"].items():
+            if record is not None and record.records_spikes(name):
+                steps = np.rint(times / self.engine.dt).astype(np.int64)
+                rows = slice(*np.searchsorted(steps, (start, stop)))
+                found[name] = (units[rows].astype(np.int32), times[rows] - start * self.engine.dt)
+        return found
+
+    def _within(self) -> list[tuple[float, Any]]:
+        """Return the samples within the present presentation."""
+        record = None if self.phase is None else self.phase.record
+        if record is None or record.interval is None or self._position % record.every:
+            return []
+        start, stop = self._bounds()
+        step = multiple(record.interval, self.engine.dt, "Record.interval", "the time step")
+        return [((k - start) * self.engine.dt, partial(self._sample, k)) for k in range(start + step, stop + 1, step)]
+
+    def _sample(self, step: int, name: str, variable: str) -> np.ndarray:
+        """Return a variable of a population after so many time steps; NaN for units that are not recorded."""
+        sample, population = self._samples[name], self.plan.populations[name]
+        known = population.marked.get(variable, variable)
+        sign = {"excitation": 1, "inhibition": -1}.get(known)
+        names = [known] if sign is None else [k for k, polarity in population.jumps.items() if polarity == sign]
+        row = step // sample.every
+        values = np.full((1, population.n_units), np.nan)
+        values[0, list(sample.units)] = sum(self._record["within"][name, each][:, row] for each in names)
+        return values
+
     def _take_weights(self) -> None:
         for name, snapshots in self._record["weights"].items():
-            self.store.arrays[name][...] = snapshots[self._phase_number]
+            self.store.writeable(name)[...] = snapshots[self._phase_number]
             self.store.changed(name)
         for (name, slow), snapshots in self._record["slow"].items():
             self.values[name].data[slow] = snapshots[self._phase_number]
@@ -232,6 +274,7 @@ class StandaloneSimulation(Simulation):
     def _read(self, name: str, variable: str) -> np.ndarray:
         values = self.values[name]
         if variable in ("excitation", "inhibition"):
-            delivered = {p.name: contribution(p, self.store, self.values[p.pre], 1) for p in self.plan.into(name)}
+            graded = [p for p in self.plan.into(name) if p.events is None]
+            delivered = {p.name: contribution(p, self.store, self.values[p.pre], 1) for p in graded}
             return received(self.plan, self.values, delivered, name, 1 if variable == "excitation" else -1)
         return np.broadcast_to(values[variable], (1, values.plan.n_units))

@@ -15,6 +15,7 @@ import numpy as np
 from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import Clamp, Protocol
 from neurocircuits.declare.steps import Cap, PerUnit, Step
+from neurocircuits.engines.brian2_objects import with_unit
 from neurocircuits.units import Quantity, unit_text
 
 if TYPE_CHECKING:
@@ -171,12 +172,6 @@ class Timing:
         for name, (owner, codes) in self._at_boundaries.items():
             code = "\n".join(code for _, code in sorted(codes, key=lambda item: item[0]))
             self.regularly(owner, code, self.phase_steps, -10, f"boundaries_of_{name}")
-
-
-def with_unit(value: float, unit: str) -> str:
-    """Write a number with a unit."""
-    number = "inf" if value == np.inf else "-inf" if value == -np.inf else repr(float(value))
-    return number if unit == "1" else f"({number})*{unit}"
 
 
 def unit_factor(value: Quantity) -> str:

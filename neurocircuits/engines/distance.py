@@ -32,7 +32,7 @@ class DistanceCheck:
     def __init__(self, simulation: Any, tolerance: float | None) -> None:
         self.simulation, self.tolerance = simulation, tolerance
         plan = simulation.plan
-        self.possible = all(
+        self.possible = not plan.spiking and all(
             plan.populations[name].explicit and (not loop.recurrent or bool(loop.rectified))
             for loop in plan.loops
             for name in loop.populations

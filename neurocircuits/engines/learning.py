@@ -50,6 +50,11 @@ class Learner:
         self._slow = [name for name, population in plan.populations.items() if population.slow]
         self._bounds: dict[Any, Bounds] = {}  # around the values at onset, where a step has a cap
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to step."""
+        return bool(self._drifts or self._slow)
+
     def onset(self) -> None:
         """Say that a presentation begins: steps with a cap count from here."""
         for name, (pathway, _) in self._drifts.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
-from neurocircuits.declare.protocol import Protocol
+from neurocircuits.declare.protocol import NOTHING, Protocol
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Engine, Feed, Observer, Readings, Simulation
@@ -82,11 +82,10 @@ class SteadyState(Engine):
         """Return every reason why this engine cannot run a protocol on a plan."""
         reasons = []
         for name, population in plan.populations.items():
-            if population.declaration.is_spiking and not population.fixed_points:
-                reasons.append(f"population {name!r} is spiking and declares no steady_state")
-        for name, pathway in plan.pathways.items():
-            if pathway.declaration.on_pre:
-                reasons.append(f"synapses {name!r} transmit spikes (on_pre)")
+            if population.is_spiking:
+                reasons.append(f"population {name!r} is spiking")
+            elif population.random:
+                reasons.append(f"population {name!r} draws random numbers, so it never comes to rest")
         return reasons
 
     def open(self, plan: Plan, streams: Streams) -> SteadyStateSimulation:
@@ -117,7 +116,8 @@ class SteadyStateSimulation(Simulation):
         durations = next(iter(parts.values())).durations
         n_rows, scale = len(durations), self.scale(progress)
         for name, part in parts.items():
-            self.values[name].data["r"] = part.values.astype(self.store.dtype, copy=False)
+            if name != NOTHING:
+                self.values[name].data["r"] = part.values.astype(self.store.dtype, copy=False)
         learning = self.learns()
         if learning and n_rows > 1 and durations.min() != durations.max():
             raise ValidationError(

@@ -9,10 +9,12 @@ import numpy as np
 
 from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import PathwayPlan, Plan, PopulationPlan
-from neurocircuits.declare.weights import Paired, first_illegal
+from neurocircuits.declare.connectivity import Pairs
+from neurocircuits.declare.weights import Constant, Paired, Weights, first_illegal
 from neurocircuits.engines.arrays import product
-from neurocircuits.errors import ValidationError
+from neurocircuits.errors import UnitError, ValidationError
 from neurocircuits.randomness import Streams
+from neurocircuits.units import Quantity, unit_text
 
 _IDENTITY = Expression.of("w")
 
@@ -29,6 +31,14 @@ class WeightStore:
     dtype : str
         Precision.
 
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        Weights by owner: (post, pre), or a value for each synapse of a pathway that transmits spikes. Where all of
+        these are equal and nothing changes them, that is a read-only view of one number.
+    pairs : dict of str to (ndarray, ndarray)
+        Post and pre index of each synapse of pathways that transmit spikes.
+
     Raises
     ------
     ValidationError
@@ -39,12 +49,13 @@ class WeightStore:
         self.plan, self.dtype = plan, np.dtype(dtype)
         self.arrays: dict[str, np.ndarray] = {}
         self.masks: dict[str, np.ndarray] = {}
+        self.pairs: dict[str, Pairs] = {}
         self._transmitted: dict[tuple[str, int], np.ndarray] = {}
         self.touched: dict[str, np.ndarray | None] = {}  # rows of an owner that changed last, None for all
         self.scales = {p.name: [float(term.constant({})) for term in p.terms] for p in plan.pathways.values()}
         for pathway in plan.pathways.values():
             if pathway.owns:
-                self.arrays[pathway.name] = self._draw(pathway, streams).astype(dtype)
+                self.arrays[pathway.name] = self._draw(pathway, streams).astype(dtype, copy=pathway.events is None)
         for pathway in plan.pathways.values():
             if isinstance(pathway.declaration.weights, Paired):
                 initial = self._draw(pathway, streams, pathway.declaration.weights.weights)
@@ -54,10 +65,29 @@ class WeightStore:
         declaration = pathway.declaration
         shape = (self.plan.populations[pathway.post].n_units, self.plan.populations[pathway.pre].n_units)
         owner = f"Synapses({pathway.name!r}).weights"
+        generators = [streams.generator(what, pathway.name) for what in ("weights", "connectivity")]
         try:
-            values = (weights or declaration.weights).draw(streams.generator("weights", pathway.name), shape)
+            if pathway.events is not None:
+                self.pairs[pathway.name] = declaration.connectivity.pairs(generators[1], shape)
+                values = _listed_weights(pathway, generators[0], shape, self.pairs[pathway.name], self.dtype)
+            else:
+                values = (weights or declaration.weights).draw(generators[0], shape)
         except ValidationError as error:
             raise ValidationError(f"{owner}: {error}") from None
+        if values.strides == (0,):  # one number for all
+            self._check_drawn(pathway, values[:1], owner)
+            return values
+        self._check_drawn(pathway, values, owner)
+        mask = None if pathway.events is not None else declaration.connectivity.mask(generators[1], shape)
+        if mask is not None:
+            self.masks[pathway.name] = mask
+            values = np.where(mask, values, 0.0)
+        if declaration.normalise is not None:
+            declaration.normalise.apply(values)
+        return values
+
+    def _check_drawn(self, pathway: PathwayPlan, values: np.ndarray, owner: str) -> None:
+        """Refuse initial weights that are not finite, negative under Dale's law, or out of bounds."""
         if not np.isfinite(values).all():
             raise ValidationError(
                 f"{owner}: {first_illegal(values, np.isfinite(values))} initial weights are not finite. Give numbers."
@@ -75,13 +105,6 @@ class WeightStore:
             raise ValidationError(
                 f"{owner}: {first_illegal(values, allowed)} initial weights are outside the bounds [{low:g}, {high:g}]."
             )
-        mask = declaration.connectivity.mask(streams.generator("connectivity", pathway.name), shape)
-        if mask is not None:
-            self.masks[pathway.name] = mask
-            values = np.where(mask, values, 0.0)
-        if declaration.normalise is not None:
-            declaration.normalise.apply(values)
-        return values
 
     def magnitude(self, pathway: PathwayPlan) -> np.ndarray:
         """Return the weights of a pathway as it sees them, (post, pre); magnitudes unless unconstrained."""
@@ -89,6 +112,12 @@ class WeightStore:
         if pathway.part:
             return np.maximum(array if pathway.part > 0 else -array, 0.0)
         return array.T if pathway.transposed else array
+
+    def writeable(self, name: str) -> np.ndarray:
+        """Return the weights of an owner as an array that can be changed."""
+        if not self.arrays[name].flags.writeable:
+            self.arrays[name] = self.arrays[name].copy()
+        return self.arrays[name]
 
     def exists(self, pathway: PathwayPlan) -> np.ndarray | None:
         """Return which synapses of a pathway exist, (post, pre) of bool; None for all."""
@@ -108,7 +137,7 @@ class WeightStore:
             )
             if not self.plan.circuit.unconstrained and (sent < 0).any():
                 raise ValidationError(
-                    f"Synapses({pathway.name!r}).transmits: {pathway.declaration.transmits!r} is negative for "
+                    f"Synapses({pathway.name!r}).transmits: {pathway.transmits!r} is negative for "
                     f"{first_illegal(sent, sent >= 0)} "
                     f"synapses, which turns the sign of population {pathway.pre!r} around. Rectify it, or declare "
                     "dale='unconstrained'."
@@ -146,6 +175,16 @@ class WeightStore:
         if self.plan.circuit.unconstrained:
             return 0
         return sum(int((self.magnitude(p) < 0).sum()) for p in self.plan.pathways.values())
+
+
+def _listed_weights(
+    pathway: PathwayPlan, generator: np.random.Generator, shape: tuple[int, int], pairs: Pairs, dtype: np.dtype[Any]
+) -> np.ndarray:
+    """Return a weight for each synapse of a list."""
+    weights = pathway.declaration.weights
+    if isinstance(weights, Constant) and not (pathway.events is not None and pathway.events.learns):
+        return np.broadcast_to(np.array(weights.value, dtype), len(pairs[0]))
+    return weights.listed(generator, shape, pairs)
 
 
 class PopulationValues(Mapping[str, Any]):
@@ -203,30 +242,46 @@ class Sided(Mapping[str, Any]):
         return len(self.own)
 
 
-def initial_values(plan: Plan, parameters: Mapping[str, dict[str, float]], dtype: str) -> dict[str, PopulationValues]:
-    """Return the values of all populations before anything is presented: one row, as declared."""
+def initial_values(
+    plan: Plan, parameters: Mapping[str, dict[str, float]], dtype: str, streams: Streams
+) -> dict[str, PopulationValues]:
+    """Return the values of all populations before anything is presented: one row, as declared or drawn."""
     values = {}
     for name, population in plan.populations.items():
         data: dict[str, Any] = {}
-        initial = population.declaration.initial
+        initial = {
+            key: _start(population, key, value, streams) for key, value in population.declaration.initial.items()
+        }
         if not population.is_source:
             for state in population.states:
-                data[state] = np.full((1, population.n_units), float(initial.get(state, 0.0)), dtype)
+                data[state] = np.full((1, population.n_units), initial.get(state, 0.0), dtype)
             for slow in population.slow:
                 low, high = population.declaration.bounds.get(slow, (-np.inf, np.inf))
-                value = np.full(population.n_units, float(initial.get(slow, 0.0)), dtype)
+                value = np.full(population.n_units, initial.get(slow, 0.0), dtype)
                 if not ((value >= low) & (value <= high)).all():
                     raise ValidationError(
                         f"Population({name!r}).initial[{slow!r}]: {value[0]:g} is outside its bounds [{low:g}, "
                         f"{high:g}]."
                     )
                 data[slow] = value
-            for fed in population.inputs:
+            for fed in (*population.inputs, *population.drawn):
                 data[fed] = np.zeros((1, population.n_units), dtype)
         else:
             data["r"] = np.zeros((1, population.n_units), dtype)
         values[name] = PopulationValues(population, parameters[name], data)
     return values
+
+
+def _start(population: PopulationPlan, name: str, value: Any, streams: Streams) -> Any:
+    """Return an initial value: a number, or one for each unit."""
+    if isinstance(value, Weights):
+        return value.draw(streams.generator("initial", population.name, name), (population.n_units,))
+    if isinstance(value, Quantity) and value.dimension != population.dimensions[name]:
+        raise UnitError(
+            f"Population({population.name!r}).initial[{name!r}]: {value} has the unit {unit_text(value.dimension)}, "
+            f"but {name!r} is in {unit_text(population.dimensions[name])}."
+        )
+    return value.value if isinstance(value, Quantity) else float(value)
 
 
 def dense(values: Any) -> np.ndarray:
@@ -268,7 +323,8 @@ def received(
 ) -> np.ndarray:
     """Return the excitation (+1) or inhibition (-1) of a population, (batch, unit).
 
-    It is the sub-expression marked so, else the sum of what the pathways of that sign deliver, as a magnitude.
+    It is the sub-expression marked so, else the sum of what the graded pathways of that sign deliver, as a magnitude,
+    and of the variables of that polarity that spikes add to.
 
     Parameters
     ----------
@@ -289,7 +345,11 @@ def received(
     if mark in population.marked:
         return np.broadcast_to(own[population.marked[mark]], shape)
     total = np.zeros(shape)
+    for state, polarity in population.jumps.items():
+        total = total + (own.data[state] if polarity == sign else 0.0)
     for pathway in plan.into(name):
+        if pathway.events is not None:
+            continue
         if plan.circuit.unconstrained:
             total = total + np.maximum(sign * delivered[pathway.name], 0.0)
         elif pathway.sign == sign:
@@ -299,6 +359,6 @@ def received(
 
 def fed(plan: Plan, delivered: Mapping[str, np.ndarray], name: str, variable: str) -> np.ndarray:
     """Return an input of a population from what its pathways deliver, (batch, unit)."""
-    parts = [p.applied_sign * delivered[p.name] for p in plan.into(name) if p.input == variable]
+    parts = [p.applied_sign * delivered[p.name] for p in plan.into(name) if p.input == variable and p.events is None]
     n_rows = len(parts[0]) if parts else 1
     return np.asarray(sum(parts, np.zeros((n_rows, plan.populations[name].n_units))))

@@ -78,7 +78,7 @@ def _pathway_attributes(pathway: Any) -> dict[str, Any]:
         "pre": pathway.pre,
         "post": pathway.post,
         "sign": pathway.sign,
-        "plastic": int(pathway.rule is not None),
+        "plastic": int(pathway.rule is not None or (pathway.events is not None and pathway.events.learns)),
     }
     return attributes | ({"tied_to": pathway.owner} if pathway.transposed else {})
 
@@ -100,9 +100,14 @@ def _datasets(collector: Collector, rows: dict[str, np.ndarray]) -> dict[str, An
             if name in collector.units:
                 datasets[f"/{group}"] = datasets[f"/{group}"].assign_coords(unit=list(collector.units[name]))
         elif kind == "synapses":
-            datasets[f"/{group}"] = _dataset(
-                collector, variables, ("time", "post", "pre"), _pathway_attributes(plan.pathways[name])
-            )
+            pairs = collector.pairs.get(name)
+            dims = ("time", "post", "pre") if pairs is None else ("time", "synapse")
+            datasets[f"/{group}"] = _dataset(collector, variables, dims, _pathway_attributes(plan.pathways[name]))
+            if pairs is not None:
+                coordinates = {side: ("synapse", k) for side, k in zip(("post", "pre"), pairs, strict=True)}
+                datasets[f"/{group}"] = datasets[f"/{group}"].assign_coords(coordinates)
+        elif kind == "spikes":
+            datasets[f"/{group}"] = _dataset(collector, variables, ("event",), {})
         elif kind == "stimuli":
             datasets[f"/{group}"] = _dataset(collector, variables, ("presentation",), {})
         else:
@@ -119,7 +124,9 @@ def _dataset(
     coordinates: dict[str, Any] = {}
     variables: dict[str, Any] = {}
     for key, values in rows.items():
-        if dims == ("presentation",):
+        if dims == ("event",):
+            variables[key] = ("event", values)
+        elif dims == ("presentation",):
             (coordinates if key == "presentation" else variables)[key] = ("presentation", values)
         elif key in _COORDINATES:
             coordinates[key] = ("time", names[values] if key == "phase" else values)

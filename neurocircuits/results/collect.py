@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
-from neurocircuits.declare.protocol import Phase, Protocol, Record
+from neurocircuits.declare.connectivity import Pairs
+from neurocircuits.declare.protocol import NOTHING, Phase, Protocol, Record
 from neurocircuits.errors import StorageError, ValidationError, listed
 from neurocircuits.randomness import Streams
 
@@ -38,6 +39,7 @@ class Collector:
         self.summaries: list[dict[str, float]] = []
         self.phases: list[str] = ["initial"]
         self.units: dict[str, tuple[int, ...]] = {}
+        self.pairs: dict[str, Pairs] = {}
         self._label_type: Any = np.dtype(np.int8)
         self._within = False
         self._rows: dict[str, list[np.ndarray]] = {}
@@ -141,6 +143,9 @@ class Collector:
         summary["iterations"] += 0.0 if math.isnan(iterations) else iterations
         summary["n_presentations"] += n
         record = phase.record
+        for name, (units, times) in readings.spikes.items():
+            self._put(f"spikes/{name}/unit", units)
+            self._put(f"spikes/{name}/time", t_start + times)
         if record is None or not record.rows:
             return
         chosen = np.flatnonzero((start + np.arange(n)) % record.every == 0)
@@ -153,6 +158,8 @@ class Collector:
         )
         number = len(self.phases) - 1
         for name, part in readings.presentations.items():
+            if name == NOTHING:
+                continue
             self._put(f"stimuli/{name}/onset", onsets[slots[chosen]])
             self._put(f"stimuli/{name}/duration", part.durations[chosen])
             self._put(f"stimuli/{name}/label", np.asarray(part.labels)[chosen])
@@ -201,6 +208,7 @@ class Collector:
             return
         self._latest = [len(self.phases) - 1, time]
         number = np.array([len(self.phases) - 1], dtype=np.int16)
+        self.pairs = simulation.store.pairs
         for name, pathway in self.plan.pathways.items():
             if pathway.owns or pathway.part:
                 self._put(f"synapses/{name}/time", np.array([time]))

@@ -166,7 +166,8 @@ def test_compiled_state_updates_equal_those_of_numpy():
 def test_target_auto_compiles_long_runs_only():
     def target(n: int, **settings) -> str:
         stimulus = nc.Patterns(stimuli(4), duration="100 ms").sampled(n)
-        return nc.Brian2(**settings).code_target(nc.Protocol([nc.Phase("learn", {"S": stimulus})]))
+        protocol = nc.Protocol([nc.Phase("learn", {"S": stimulus})])
+        return nc.Brian2(**settings).code_target(nc.compile_circuit(disynaptic()), protocol)
 
     assert target(100) == "numpy"
     assert target(100_000, dt="0.1 ms") == "cython"

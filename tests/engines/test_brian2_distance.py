@@ -60,7 +60,11 @@ def probe(n: int, duration: float, **settings) -> nc.Protocol:
 
 def parts(circuit: nc.Circuit, seed: int = 0) -> tuple:
     plan = nc.compile_circuit(circuit)
-    return plan, WeightStore(plan, Streams(seed)), initial_values(plan, plan.with_parameters({}), "float64")
+    return (
+        plan,
+        WeightStore(plan, Streams(seed)),
+        initial_values(plan, plan.with_parameters({}), "float64", Streams(seed)),
+    )
 
 
 # -- stability ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,299 @@
+"""Inhibitory plasticity that balances excitation: one cell with eight signals, and a recurrent network.
+
+References
+----------
+Vogels TP, Sprekeler H, Zenke F, Clopath C, Gerstner W (2011) Inhibitory plasticity balances excitation and inhibition
+in sensory pathways and memory networks, Science 334:1569-1573, doi:10.1126/science.1211095. Programs: ModelDB 143751
+(``inhib_plasticity.m``, ``isp_brian.py``); Auryn ``sim_isp_orig``.
+
+Notes
+-----
+Parameters are those of the authors' programs, since the text of the paper and of its supplement was not available. The
+feed-forward cell has 25 inhibitory afferents in each group (the program's index arithmetic gives one of them 24, one
+26), and an upper bound on weights only in so far as one is given. Signals are low-pass noise whose size depends on the
+time step: ``peak`` fits steps of 0.1 ms, and others need ``0.03*sqrt(dt/(0.1 ms))``. Of the recurrent network two sets
+of weights are in circulation, ten times apart: "brian" (0.3 and 3 nS, the authors' Brian program, no delay) and
+"auryn" (3 and 30 nS, which Auryn and the Open Source Brain use, delay 0.8 ms).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurocircuits.declare.circuit import Circuit
+from neurocircuits.declare.connectivity import Connectivity, Explicit, FixedInDegree, Probability
+from neurocircuits.declare.population import Population
+from neurocircuits.declare.spike_rules import Vogels
+from neurocircuits.declare.synapses import Synapses
+from neurocircuits.declare.weights import Constant, Given, Normal, Uniform, Weights
+from neurocircuits.errors import ValidationError
+from neurocircuits.units import quantity
+
+REFERENCE = "Vogels, Sprekeler, Zenke, Clopath and Gerstner (2011), doi:10.1126/science.1211095"
+N_GROUPS, N_EXCITATORY, N_INHIBITORY = 8, 100, 25
+UNIT_EXCITATORY, UNIT_INHIBITORY = 0.014, 0.035  # conductance of weight 1, in units of the leak of 10 nS
+WEIGHTS: dict[str, dict[str, Any]] = {
+    "brian": {"excitatory": "0.3 nS", "inhibitory": "3 nS", "initial": "0 nS", "largest": "100 nS", "delay": 0.0},
+    "auryn": {"excitatory": "3 nS", "inhibitory": "30 nS", "initial": "30 nS", "largest": "300 nS", "delay": "0.8 ms"},
+}
+
+_SIGNALS = """
+    ds/dt = (noise - s)/tau_s : 1
+    noise = rand() - 0.5 : 1 (constant over dt)
+    r = baseline + amplitude*rectify(s)/peak : 1
+"""
+_CELL = """
+    dv/dt = (v_rest - v + g_e*(E_e - v) + g_i*(E_i - v))/tau_m : volt (unless refractory)
+    dg_e/dt = -g_e/tau_e : 1 (input, excitatory)
+    dg_i/dt = -g_i/tau_i : 1 (input, inhibitory)
+    i_e = g_leak*g_e*(E_e - v) : amp (excitation)
+    i_i = g_leak*g_i*(v - E_i) : amp (inhibition)
+"""
+_CONSTANTS = {
+    "tau_m": "20 ms",
+    "v_rest": "-60 mV",
+    "v_threshold": "-50 mV",
+    "E_e": "0 mV",
+    "E_i": "-80 mV",
+    "tau_e": "5 ms",
+    "tau_i": "10 ms",
+    "g_leak": "10 nS",
+}
+_NETWORK_CONSTANTS = {key: value for key, value in _CONSTANTS.items() if key != "tau_m"} | {
+    "C": "200 pF",
+    "background": "200 pA",
+}
+_NETWORK_CELL = """
+    dv/dt = (g_leak*(v_rest - v) + g_e*(E_e - v) + g_i*(E_i - v) + background)/C : volt (unless refractory)
+    dg_e/dt = -g_e/tau_e : siemens (input, excitatory)
+    dg_i/dt = -g_i/tau_i : siemens (input, inhibitory)
+    i_e = g_e*(E_e - v) : amp (excitation)
+    i_i = g_i*(v - E_i) : amp (inhibition)
+"""
+
+
+def circuit(network: str = "feedforward", **settings: Any) -> Circuit:
+    """Return the feed-forward cell or the recurrent network.
+
+    Parameters
+    ----------
+    network : {"feedforward", "recurrent"}
+        Which.
+    **settings
+        Those of `feedforward` or `recurrent`.
+
+    Raises
+    ------
+    ValidationError
+        If there is no such network, or a setting is not allowed.
+    """
+    networks = {"feedforward": feedforward, "recurrent": recurrent}
+    if network not in networks:
+        raise ValidationError(f"vogels2011: network {network!r}. Allowed: {', '.join(map(repr, networks))}.")
+    return networks[network](**settings)
+
+
+def tuning(preferred: float = 5.0) -> np.ndarray:
+    """Return the mean excitatory weight of each group, (group,), less the jitter: peaked at a group from 1 to 8."""
+    return 0.3 + 1.1 / (1 + (np.arange(1, N_GROUPS + 1) - preferred) ** 4)
+
+
+def group_of(population: str) -> np.ndarray:
+    """Return the group, 0 to 7, of each afferent of population ``"E"`` or ``"I"``."""
+    return np.repeat(np.arange(N_GROUPS), N_EXCITATORY if population == "E" else N_INHIBITORY)
+
+
+def feedforward(
+    target: Any = "6.25 Hz",
+    eta: float = 1e-3,
+    tau: Any = "20 ms",
+    preferred: float = 5.0,
+    initial: Any = 0.1,
+    peak: float = 0.03,
+    delay: Any = 0.0,
+    plastic: bool = True,
+    largest: float = np.inf,
+) -> Circuit:
+    """Return a cell that receives eight signals, each through 100 excitatory and 25 inhibitory afferents.
+
+    Populations: "signals" (rates in Hz), afferents "E" and "I", and "cell". Conductances are in units of the leak. The
+    plastic pathway is "I_to_cell".
+
+    Parameters
+    ----------
+    target : quantity
+        Target rate; 6.25 Hz is alpha = 0.25.
+    eta : float
+        Learning rate, in units of a weight of 350 pS.
+    tau : quantity
+        Time constant of the traces.
+    preferred : float
+        Group with the largest excitatory weights, 1 to 8.
+    initial : float or array_like, shape (200,)
+        Inhibitory weights at the start, in units of 350 pS.
+    peak : float
+        Size of a signal at which its rate is 505 Hz.
+    delay : quantity
+        How much later inhibitory spikes arrive.
+    plastic : bool
+        Whether inhibitory synapses learn.
+    largest : float
+        Upper bound of inhibitory weights, in units of 350 pS.
+
+    Raises
+    ------
+    ValidationError
+        If a setting is not allowed.
+    """
+    if not 1 <= preferred <= N_GROUPS:
+        raise ValidationError(f"vogels2011: preferred group {preferred!r} is not between 1 and {N_GROUPS}.")
+    groups = {name: group_of(name) for name in ("E", "I")}
+    means = UNIT_EXCITATORY * tuning(preferred)[groups["E"]]
+    start = UNIT_INHIBITORY * np.broadcast_to(np.asarray(initial, dtype=float), len(groups["I"]))
+    signals = Population(
+        "signals",
+        N_GROUPS,
+        _SIGNALS,
+        parameters={"tau_s": "50 ms", "baseline": 5.0, "amplitude": 500.0, "peak": peak},
+    )
+    afferents = [
+        Population(
+            name,
+            len(groups[name]),
+            "rate = drive*Hz : Hz",
+            sign=sign,
+            threshold="rand() < rate*dt",
+            refractory="5 ms",
+        )
+        for name, sign in (("E", "excitatory"), ("I", "inhibitory"))
+    ]
+    cell = Population(
+        "cell",
+        1,
+        _CELL,
+        parameters=_CONSTANTS,
+        initial={"v": "-60 mV"},
+        threshold="v > v_threshold",
+        reset="v = v_rest",
+        refractory="5 ms",
+    )
+    pathways = [
+        Synapses("signals", name, connectivity=Explicit(np.arange(len(group)), group)) for name, group in groups.items()
+    ]
+    jitter = Uniform(0.0, 0.1 * UNIT_EXCITATORY)
+    return Circuit(
+        "vogels2011-feedforward",
+        [signals, *afferents, cell],
+        [
+            *pathways,
+            Synapses("E", "cell", weights=Given(means[None, :]) + jitter),
+            Synapses(
+                "I",
+                "cell",
+                weights=Given(start[None, :]),
+                rule=Vogels(eta * UNIT_INHIBITORY, target, tau) if plastic else None,
+                bounds=(0.0, largest * UNIT_INHIBITORY),
+                delay=delay,
+            ),
+        ],
+    )
+
+
+def recurrent(
+    weights: str = "brian",
+    n_excitatory: int = 8000,
+    n_inhibitory: int = 2000,
+    probability: float = 0.02,
+    in_degree: tuple[int, int] | None = None,
+    initial: Any = None,
+    scale: float = 1.0,
+    target: Any = "3 Hz",
+    eta: Any = "0.01 nS",
+    tau: Any = "20 ms",
+    delay: Any = None,
+    plastic: bool = True,
+    v_start: Any = None,
+) -> Circuit:
+    """Return a recurrent network of excitatory and inhibitory cells with plastic inhibition of the excitatory ones.
+
+    The plastic pathway is "I_to_E".
+
+    Parameters
+    ----------
+    weights : {"brian", "auryn"}
+        Set of weights and delay.
+    n_excitatory, n_inhibitory : int
+        Numbers of cells.
+    probability : float
+        Of a connection, in all four pathways.
+    in_degree : (int, int), optional
+        Excitatory and inhibitory synapses of each cell, instead of a probability.
+    initial : quantity or Weights, optional
+        Weights of the plastic pathway at the start; those of the set unless given: 0 (unbalanced) or 30 nS (balanced).
+    scale : float
+        Factor of all weights, for networks with another number of synapses per cell.
+    target : quantity
+        Target rate of excitatory cells.
+    eta : quantity
+        Learning rate.
+    tau : quantity
+        Time constant of the traces.
+    delay : quantity, optional
+        Delay of all synapses; that of the set unless given.
+    plastic : bool
+        Whether "I_to_E" learns.
+    v_start : Weights or quantity, optional
+        Voltages at the start; normal around rest with a standard deviation of 5 mV unless given.
+
+    Raises
+    ------
+    ValidationError
+        If a setting is not allowed.
+    """
+    if weights not in WEIGHTS:
+        raise ValidationError(f"vogels2011: weights {weights!r}. Allowed: {', '.join(map(repr, WEIGHTS))}.")
+    chosen = WEIGHTS[weights]
+    siemens = {key: scale * quantity(chosen[key]).value for key in ("excitatory", "inhibitory", "largest", "initial")}
+    late = chosen["delay"] if delay is None else delay
+    cells = [
+        Population(
+            name,
+            n,
+            _NETWORK_CELL,
+            sign=sign,
+            parameters=_NETWORK_CONSTANTS,
+            initial={"v": Normal(-0.06, 0.005) if v_start is None else v_start},
+            threshold="v > v_threshold",
+            reset="v = v_rest",
+            refractory="5 ms",
+        )
+        for name, n, sign in (("E", n_excitatory, "excitatory"), ("I", n_inhibitory, "inhibitory"))
+    ]
+
+    def pathway(pre: str, post: str, value: Any, **settings: Any) -> Synapses:
+        connected: Connectivity = Probability(probability)
+        if in_degree is not None:
+            connected = FixedInDegree(in_degree[0] if pre == "E" else in_degree[1])
+        drawn = value if isinstance(value, Weights) else Constant(value)
+        return Synapses(pre, post, weights=drawn, connectivity=connected, delay=late, unit="1 siemens", **settings)
+
+    start = siemens["initial"] if initial is None else initial
+    start = start if isinstance(start, Weights | float) else quantity(start).value
+    return Circuit(
+        f"vogels2011-{weights}",
+        cells,
+        [
+            pathway("E", "E", siemens["excitatory"]),
+            pathway("E", "I", siemens["excitatory"]),
+            pathway("I", "I", siemens["inhibitory"]),
+            pathway(
+                "I",
+                "E",
+                start,
+                rule=Vogels(eta, target, tau) if plastic else None,
+                bounds=(0.0, siemens["largest"]),
+            ),
+        ],
+    )

@@ -1,0 +1,229 @@
+"""Synapses that transmit spikes, as Brian 2 objects: transmission, short-term plasticity, rules and their traces.
+
+A trace is a variable of the units whose spikes it counts, not of synapses: it decays exactly, once a time step, right
+after the state updates. A postsynaptic trace is raised by the reset, after the synapses of the step. A presynaptic one
+is raised when the spike arrives, before synapses see it, by a pathway from each unit to itself with the same delay.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import numpy as np
+
+from neurocircuits.compile.plan import EventPlan, PathwayPlan, Plan, PopulationPlan
+from neurocircuits.engines.brian2_objects import quantity_of, weight_dimension, with_unit
+from neurocircuits.engines.values import WeightStore
+from neurocircuits.units import DIMENSIONLESS, Dimension, unit_text
+
+LEARNING = "learning"  # the scale of the learning rate, a variable that the synapses of a pathway share
+
+
+class Traces:
+    """The traces of all rules in event form; rules with equal time constants and delays share one.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.names: dict[tuple[str, str], str] = {}  # pathway and name in its rule: name in the group
+        self._known: dict[tuple[str, str, float, float], str] = {}  # population, side, tau, delay: name in the group
+        for pathway in plan.pathways.values():
+            for trace, (side, tau) in (pathway.events.traces if pathway.events is not None else {}).items():
+                delay = pathway.declaration.delay if side == "pre" else 0.0
+                key = (getattr(pathway, side), side, tau, delay)
+                self.names[pathway.name, trace] = self._known.setdefault(key, f"trace_{len(self._known)}")
+
+    def of(self, population: str) -> dict[str, float]:
+        """Return the traces of a population and their time constants."""
+        return {name: tau for (owner, _, tau, _), name in self._known.items() if owner == population}
+
+    def raised(self, population: str) -> list[str]:
+        """Return the traces that the reset of a population raises."""
+        return [name for (owner, side, _, _), name in self._known.items() if owner == population and side == "post"]
+
+    def arriving(self) -> dict[tuple[str, float], list[str]]:
+        """Return the traces that arriving spikes raise, by population and delay."""
+        found: dict[tuple[str, float], list[str]] = {}
+        for (owner, side, _, delay), name in self._known.items():
+            if side == "pre":
+                found.setdefault((owner, delay), []).append(name)
+        return found
+
+
+def spiking_parts(population: PopulationPlan, traces: Traces) -> dict[str, Any]:
+    """Return threshold, reset and refractoriness of a group."""
+    if not population.is_spiking:
+        return {}
+    raised = [f"{name} += 1" for name in traces.raised(population.name)]
+    parts: dict[str, Any] = {"threshold": population.threshold, "events": {}}
+    parts["reset"] = "\n".join([*population.reset.splitlines(), *raised]) or None
+    if population.declaration.refractory is not None:
+        value = population.declaration.refractory
+        parts["refractory"] = quantity_of(value.value, value.dimension)
+    return parts
+
+
+class EventPathways:
+    """Build the synapses that transmit spikes, and what keeps their traces.
+
+    Parameters
+    ----------
+    b2 : module
+        Brian 2, with its state owned by the caller.
+    plan : Plan
+        The plan.
+    store : WeightStore
+        Weights and pairs.
+    groups : dict
+        Brian 2 groups by population, which have the variables of ``traces``.
+    traces : Traces
+        Traces.
+    clock : Clock
+        Clock of the groups.
+    dtype : str
+        Precision.
+    overridden : collection of str
+        Parameters that phases override, ``"I_to_E.eta"``.
+    further : callable, optional
+        Returns further lines for the synapses of a pathway.
+
+    Attributes
+    ----------
+    synapses : dict
+        Brian 2 synapses by pathway.
+    objects : list
+        Everything else for the network.
+    """
+
+    def __init__(
+        self,
+        b2: Any,
+        plan: Plan,
+        store: WeightStore,
+        groups: dict[str, Any],
+        traces: Traces,
+        clock: Any,
+        dtype: str,
+        overridden: Collection[str] = (),
+        further: Callable[[PathwayPlan], list[str]] | None = None,
+    ) -> None:
+        self.b2, self.plan, self.store, self.groups, self.traces = b2, plan, store, groups, traces
+        self.clock, self.dtype, self.overridden = clock, np.dtype(dtype).type, overridden
+        self.further = further
+        self.objects: list[Any] = []
+        for name in plan.driven:
+            if decaying := traces.of(name):
+                self._decay(groups[name], decaying)
+        for (name, delay), raised in traces.arriving().items():
+            self._arrive(groups[name], delay, raised)
+        self.synapses: dict[str, Any] = {
+            name: self._build(pathway, pathway.events)
+            for name, pathway in plan.pathways.items()
+            if pathway.events is not None
+        }
+
+    def _decay(self, group: Any, traces: dict[str, float]) -> None:
+        lines = []
+        for name, tau in traces.items():
+            group.namespace[f"decay_{name}"] = math.exp(-float(self.clock.dt_) / tau)
+            lines.append(f"{name} *= decay_{name}")
+        code = "\n".join(lines)
+        self.objects.append(
+            group.run_regularly(code, clock=self.clock, when="groups", order=1, name=f"decay_{group.name}")
+        )
+
+    def _arrive(self, group: Any, delay: float, traces: Iterable[str]) -> None:
+        code = "\n".join(f"{name}_post += 1" for name in traces)
+        name = f"arrival_{group.name}_{len(self.objects)}"
+        arrival = self.b2.Synapses(
+            group, group, on_pre=code, delay=delay * self.b2.second, clock=self.clock, dtype=self.dtype, name=name
+        )
+        every = np.arange(len(group), dtype=np.int32)
+        arrival.connect(i=every, j=every)
+        arrival.pre.order = -1
+        self.objects.append(arrival)
+
+    def _build(self, pathway: PathwayPlan, events: EventPlan) -> Any:
+        b2, declaration, name = self.b2, pathway.declaration, pathway.name
+        unit = weight_dimension(self.plan, pathway)
+        weights, (post, pre) = self.store.arrays[name], self.store.pairs[name]
+        namespace: dict[str, Any] = {}
+        lines = [] if self.further is None else self.further(pathway)
+        if weights.flags.writeable:
+            lines.append(f"w : {unit_text(unit)}")
+        else:
+            namespace["w"] = quantity_of(float(weights[0]) if len(weights) else 0.0, unit)
+        if events.learns:
+            lines.append(f"{LEARNING} : 1 (shared)")
+            lines += self._parameters(pathway, namespace)
+        code, on_post = [self._transmission(pathway, events)], ""
+        if (short := declaration.short_term) is not None:
+            for variable, (rest, tau) in short.rest.items():
+                namespace |= {f"rest_{variable}": rest, f"tau_{variable}": tau * b2.second}
+                lines.append(f"d{variable}/dt = (rest_{variable} - {variable})/tau_{variable} : 1 (event-driven)")
+            namespace |= {key: quantity_of(value.value, value.dimension) for key, value in short.parameters.items()}
+            before, after = ([f"{k} = {v}" for k, v in part.items()] for part in (short.before, short.after))
+            code = [*before, *code, *after]
+        if events.on_pre:
+            code.append(self._change(pathway, events.on_pre, unit))
+        if events.on_post:
+            on_post = self._change(pathway, events.on_post, unit)
+        synapses = b2.Synapses(
+            self.groups[pathway.pre],
+            self.groups[pathway.post],
+            "\n".join(lines),
+            on_pre="\n".join(code),
+            on_post=on_post or None,
+            delay={"pre": declaration.delay * b2.second},
+            namespace=namespace,
+            clock=self.clock,
+            dtype=self.dtype,
+            method="exact",
+            name=f"syn_{name}",
+        )
+        synapses.connect(i=pre, j=post)
+        if weights.flags.writeable:
+            synapses.w = quantity_of(1.0, unit) * weights
+        if short is not None:
+            for variable, (rest, _) in short.rest.items():
+                setattr(synapses, variable, rest)
+        return synapses
+
+    def _parameters(self, pathway: PathwayPlan, namespace: dict[str, Any]) -> list[str]:
+        """Return variables for the parameters of a rule that phases override; put the others into the namespace."""
+        lines = []
+        for name, value in pathway.declaration.rule.parameters.items():  # type: ignore[union-attr]
+            if f"{pathway.name}.{name}" in self.overridden:
+                lines.append(f"rule_{name} : {unit_text(value.dimension)} (shared)")
+            else:
+                namespace[f"rule_{name}"] = quantity_of(value.value, value.dimension)
+        namespace |= {f"n_{side}": self.plan.populations[getattr(pathway, side)].n_units for side in ("pre", "post")}
+        namespace["dale"] = pathway.sign
+        return lines
+
+    def _transmission(self, pathway: PathwayPlan, events: EventPlan) -> str:
+        short = pathway.declaration.short_term
+        factor = "" if short is None else f"({short.factor})*"
+        return f"{pathway.input}_post {'+' if pathway.applied_sign > 0 else '-'}= {factor}({events.transmits})"
+
+    def _change(self, pathway: PathwayPlan, text: str, unit: Dimension) -> str:
+        """Return the statement that changes the weights by what a rule says, within their bounds."""
+        events = pathway.events
+        for trace, (side, _) in events.traces.items():  # type: ignore[union-attr]
+            text = re.sub(rf"\b{trace}\b", f"{self.traces.names[pathway.name, trace]}_{side}", text)
+        for name in events.parameters:  # type: ignore[union-attr]
+            text = re.sub(rf"\b{name}\b", f"rule_{name}", text)
+        low, high = (with_unit(bound, unit_text(unit)) for bound in pathway.bounds)
+        return f"w = clip(w + {LEARNING}*({text}), {low}, {high})"
+
+
+def trace_lines(names: Iterable[str]) -> list[str]:
+    """Return the declarations of traces as variables of a group."""
+    return [f"{name} : {unit_text(DIMENSIONLESS)}" for name in names]
