@@ -15,4 +15,5 @@ NAMES = (
     "fixed_cost",
     "memory",
     "dense_step",
+    "vogels_recurrent",
 )

@@ -18,6 +18,7 @@ of weights are in circulation, ten times apart: "brian" (0.3 and 3 nS, the autho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def circuit(network: str = "feedforward", **settings: Any) -> Circuit:
     ValidationError
         If there is no such network, or a setting is not allowed.
     """
-    networks = {"feedforward": feedforward, "recurrent": recurrent}
+    networks: dict[str, Callable[..., Circuit]] = {"feedforward": feedforward, "recurrent": recurrent}
     if network not in networks:
         raise ValidationError(f"vogels2011: network {network!r}. Allowed: {', '.join(map(repr, networks))}.")
     return networks[network](**settings)

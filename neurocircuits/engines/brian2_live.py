@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import ctypes
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
+from neurocircuits.errors import UnsupportedError
 from neurocircuits.randomness import Streams
+
+_BUFFERS = ("rand", "randn")
 
 
 class RandomState:
     """The random numbers that a live network draws: its own while it runs, the caller's when it does not.
+
+    They come from NumPy's global generator, and in compiled steps from buffers that Brian 2 fills from it.
 
     Parameters
     ----------
@@ -26,17 +32,9 @@ class RandomState:
     def __init__(self, streams: Streams, plan: Plan) -> None:
         self._seed = int(streams.generator("brian2").integers(2**31))
         self.used = any(p.random or "rand" in p.threshold for p in plan.driven.values())
-        self.state: dict[str, Any] | None = None
-
-    def seed(self, b2: Any) -> None:
-        """Start from the seed."""
-        if not self.used:
-            return
-        device = b2.get_device()
-        callers = device.get_random_state()
-        b2.seed(self._seed)
-        self.state = device.get_random_state()
-        device.set_random_state(callers)
+        self._numpy: Any = np.random.RandomState(self._seed).get_state()
+        self._buffers = {name: np.zeros(1, dtype=np.intp) for name in _BUFFERS}  # addresses of buffers
+        self._indices = {name: np.zeros(1, dtype=np.int32) for name in _BUFFERS}  # numbers taken; 0: fill it anew
 
     @contextmanager
     def own(self, b2: Any) -> Iterator[None]:
@@ -45,29 +43,57 @@ class RandomState:
             yield
             return
         device = b2.get_device()
-        callers = device.get_random_state()
-        device.set_random_state(self.state)
+        self._swap(device)
         try:
             yield
         finally:
-            self.state = device.get_random_state()
-            device.set_random_state(callers)
+            self._swap(device)
+
+    def _swap(self, device: Any) -> None:
+        callers = np.random.get_state()  # noqa: NPY002, Brian 2 draws from this generator
+        np.random.set_state(self._numpy)  # noqa: NPY002
+        self._numpy = callers
+        for name in _BUFFERS:
+            for ours, theirs in (
+                (self._buffers[name], getattr(device, f"{name}_buffer")),
+                (self._indices[name], getattr(device, f"{name}_buffer_index")),
+            ):
+                ours[:], theirs[:] = theirs.copy(), ours.copy()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the state as arrays by name."""
-        if self.state is None:
+        if not self.used:
             return {}
-        _, keys, position, has_gauss, cached = self.state["numpy_state"]
-        own = {key: np.array(value) for key, value in self.state.items() if key != "numpy_state"}
-        own |= {"keys": np.array(keys), "position": np.array([position, has_gauss]), "cached": np.array(cached)}
-        return {f"random/{key}": value for key, value in own.items()}
+        _, keys, position, has_gauss, cached = self._numpy
+        state = {"keys": np.array(keys), "position": np.array([position, has_gauss]), "cached": np.array([cached])}
+        for name in _BUFFERS:
+            state[f"{name}_index"] = self._indices[name].copy()
+            if address := int(self._buffers[name][0]):
+                state[f"{name}_buffer"] = np.array((ctypes.c_double * _size()).from_address(address))
+        return {f"random/{key}": value for key, value in state.items()}
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Put a state back."""
-        own = {key.removeprefix("random/"): np.array(v) for key, v in arrays.items() if key.startswith("random/")}
-        if own:
-            keys, (position, has_gauss), cached = own.pop("keys"), own.pop("position"), own.pop("cached")
-            self.state = own | {"numpy_state": ("MT19937", keys, int(position), int(has_gauss), float(cached))}
+        state = {key.removeprefix("random/"): value for key, value in arrays.items() if key.startswith("random/")}
+        if not state:
+            return
+        position, has_gauss = state["position"].tolist()
+        self._numpy = ("MT19937", np.array(state["keys"]), position, has_gauss, float(state["cached"][0]))
+        for name in _BUFFERS:
+            self._indices[name][:] = state[f"{name}_index"]
+            if f"{name}_buffer" in state:
+                values = np.ascontiguousarray(state[f"{name}_buffer"], dtype=float)
+                memory = ctypes.CDLL(None).malloc  # compiled steps free what they have used up
+                memory.restype, memory.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+                address = memory(values.nbytes)
+                ctypes.memmove(address, values.ctypes.data, values.nbytes)
+                self._buffers[name][:] = address
+
+
+def _size() -> int:
+    from brian2.codegen.generators.cython_generator import _BUFFER_SIZE
+
+    return int(_BUFFER_SIZE)
 
 
 class SpikeRecorder:
@@ -93,3 +119,72 @@ class SpikeRecorder:
             monitor.resize(0)
             monitor.variables["N"].set_value(0)
         return taken
+
+
+def network_state(objects: Iterable[Any], clock: Any) -> dict[str, np.ndarray]:
+    """Return what changes in groups and synapses besides what simulations keep: all variables, and spikes on their way.
+
+    Parameters
+    ----------
+    objects : iterable
+        Groups and synapses, under names that another process gives them, too.
+    clock : Clock
+        Their clock.
+
+    Raises
+    ------
+    UnsupportedError
+        If spikes on their way cannot be read.
+    """
+    state = {"network/timestep": np.array(clock.variables["timestep"].get_value())}
+    for owner in objects:
+        for name, variable in _own(owner).items():
+            state[f"network/{owner.name}/{name}"] = np.array(variable.get_value())
+        for pathway in getattr(owner, "_pathways", ()):
+            queued = None if pathway.queue is None else pathway.queue._full_state()
+            if queued is None:
+                continue
+            if len(queued) != 2:
+                raise UnsupportedError(
+                    "Brian2: this installation has no compiled spike queue, whose spikes can be kept. Install Brian 2 "
+                    "from a wheel, or run without a checkpoint."
+                )
+            offset, rows = queued
+            lengths = np.array([offset, *(len(row) for row in rows)], dtype=np.int64)
+            state[f"network/{pathway.name}/lengths"] = lengths
+            state[f"network/{pathway.name}/queued"] = np.array([k for row in rows for k in row], dtype=np.int32)
+    return state
+
+
+def load_network(objects: Iterable[Any], network: Any, clock: Any, state: Mapping[str, np.ndarray], b2: Any) -> None:
+    """Put the state of groups and synapses back."""
+    for owner in objects:
+        for name, variable in _own(owner).items():
+            variable.get_value()[...] = state[f"network/{owner.name}/{name}"]
+        for pathway in getattr(owner, "_pathways", ()):
+            if f"network/{pathway.name}/lengths" in state:
+                offset, *lengths = state[f"network/{pathway.name}/lengths"].tolist()
+                parts = np.split(state[f"network/{pathway.name}/queued"], np.cumsum(lengths)[:-1])
+                if pathway.queue is None:
+                    pathway.queue = b2.get_device().spike_queue(pathway.source.start, pathway.source.stop)
+                pathway.queue._restore_from_full_state((offset, [part.tolist() for part in parts]))
+    timestep = state["network/timestep"]
+    clock.variables["timestep"].get_value()[...] = timestep
+    clock.variables["t"].get_value()[...] = timestep * float(clock.dt_)
+    network.t_ = float(timestep[0]) * float(clock.dt_)
+
+
+def _own(owner: Any) -> dict[str, Any]:
+    """Return the variables of an object that change while it runs."""
+    from brian2.core.variables import ArrayVariable
+
+    return {
+        name: variable
+        for name, variable in owner.variables.items()
+        if isinstance(variable, ArrayVariable)
+        and variable.owner is not None
+        and variable.owner.name == owner.name
+        and not variable.constant
+        and name not in ("_spikespace", "delay")
+        and not name.startswith("_synaptic")
+    }

@@ -60,6 +60,7 @@ class Program:
         self.timing = Timing(b2, engine, plan, schedule, protocol)
         records = [phase.record for phase in protocol.phases if phase.record is not None]
         self.recording = any(record.variables for record in records)
+        self.following = any(record.weights_every for record in records)
         self.sampled = samples(plan, protocol, schedule)
         spiking = [name for name, population in plan.populations.items() if population.is_spiking]
         self.spiking = [name for name in spiking if any(record.records_spikes(name) for record in records)]
@@ -195,7 +196,8 @@ class Program:
         dict
             ``states`` at the end of each presentation by (population, state); ``weights`` by pathway and ``slow`` by
             (population, variable) at the end of each phase; ``within``, samples within presentations, (unit, time), by
-            (population, variable); ``spikes``, unit and time, by population.
+            (population, variable); ``spikes``, unit and time, by population;
+            ``courses``, weights at the end of each presentation, by pathway, where phases record them.
         """
         b2, monitors = self.b2, {}
         for name, population in self.plan.driven.items() if self.recording else ():
@@ -220,6 +222,18 @@ class Program:
             )
             for name, sample in self.sampled.items()
         }
+        courses = {
+            name: b2.StateMonitor(
+                self.synapses[name],
+                "w",
+                record=True,
+                dt=self.timing.slot_dt * b2.second,
+                when="start",
+                order=-15,
+                name=f"course_{name}",
+            )
+            for name in (self.pathways.changing if self.following else ())
+        }
         spikes = {name: b2.SpikeMonitor(self.groups[name], name=f"spikes_{name}") for name in self.spiking}
         network = b2.Network(
             *self.groups.values(),
@@ -227,6 +241,7 @@ class Program:
             *self.events.objects,
             *monitors.values(),
             *within.values(),
+            *courses.values(),
             *spikes.values(),
         )
         network.run(self.timing.time_of(self.schedule.n_steps + 1) * b2.second, namespace={})
@@ -237,6 +252,7 @@ class Program:
                 for name, monitor in within.items()
                 for variable in self.sampled[name].variables
             },
+            "courses": {name: self._course(name, monitor) for name, monitor in courses.items()},
             "spikes": {name: (np.array(s.i[:]), np.array(s.t_[:])) for name, s in spikes.items()},
         }
 
@@ -262,6 +278,12 @@ class Program:
                 continue
             weights[name] = [self._matrix(name, synapses, np.array(getattr(synapses, each)[:])) for each in names]
         return {"states": states, "weights": weights, "slow": slow}
+
+    def _course(self, name: str, monitor: Any) -> list[np.ndarray]:
+        """Return the weights of a pathway at the end of each presentation."""
+        columns = np.array(monitor.w_)[:, self.schedule.ends].T
+        synapses = self.synapses[name]
+        return [row if name in self.store.pairs else self._matrix(name, synapses, row) for row in columns]
 
     def _matrix(self, name: str, synapses: Any, values: np.ndarray) -> np.ndarray:
         matrix = np.zeros(self.store.arrays[name].shape)

@@ -13,7 +13,7 @@ from neurocircuits.declare.protocol import NOTHING, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
 from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts, trace_lines
-from neurocircuits.engines.brian2_live import RandomState, SpikeRecorder
+from neurocircuits.engines.brian2_live import RandomState, SpikeRecorder, load_network, network_state
 from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, multiple, owned
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.held import HeldLearning
@@ -91,6 +91,7 @@ class RuntimeSimulation(Simulation):
                     engine.batch,
                     shared,
                     self._paced,
+                    name=f"group_{name}" if self.plan.spiking else "",
                     own=trace_lines(traces.of(name)),
                     **spiking_parts(population, traces),
                 )
@@ -118,11 +119,13 @@ class RuntimeSimulation(Simulation):
             operation = b2.NetworkOperation(self._step, clock=self._clock, when="end", order=0)
             events = (*self.events.synapses.values(), *self.events.objects, *self.spikes.monitors.values())
             self.network = b2.Network(*self.groups.values(), *events, operation)
-            self.random.seed(b2)
 
     def state(self) -> dict[str, Any]:
         """Return a copy of everything that changes, as arrays by name."""
-        return super().state() | self.distance.state()
+        state = super().state() | self.distance.state()
+        if self._spiking and self.network is not None:
+            state |= network_state(self._owners(), self._clock) | self.random.arrays()
+        return state
 
     def load(self, state: dict[str, Any]) -> None:
         """Put a state back."""
@@ -132,6 +135,15 @@ class RuntimeSimulation(Simulation):
         self.distance.load(state)
         self._spread()
         self.products.bind()
+        if "network/timestep" in state:
+            with owned(self._target, self.engine.dtype) as b2:
+                load_network(self._owners(), self.network, self._clock, state, b2)
+            self.random.load(state)
+
+    def _owners(self) -> list[Any]:
+        """Return the groups and synapses of the network."""
+        arrivals = [each for each in self.events.objects if hasattr(each, "variables")]
+        return [*self.groups.values(), *self.events.synapses.values(), *arrivals]
 
     def begin(self, phase: Phase, resumed: bool = False) -> None:
         """Set parameters, clamps and scaled weights of a phase."""
@@ -168,6 +180,7 @@ class RuntimeSimulation(Simulation):
         self._queue: deque[dict[str, Presentations]] = deque()
         self._waiting = 0  # presentations in the queue
         self._paused, self._updates = False, []
+        self._done = int(self._clock.variables["timestep"].get_value()[0])  # time steps of the network
         if not self._pull():
             return
         self._feed_inputs()
@@ -216,7 +229,7 @@ class RuntimeSimulation(Simulation):
         self._windows = iter(self._timetable(float(first.durations[0])))
         self._scale = self.scale(self._progress)
         self._within: list[tuple[float, Any]] = []
-        self._onset = self._clock.variables["timestep"].get_value()[0] * self.engine.dt
+        self._onset = self._done * self.engine.dt
         self._since = 0.0
         self.learner.onset()
         self.products.hold()
@@ -268,6 +281,7 @@ class RuntimeSimulation(Simulation):
         if not self._updates:
             self._updates = [code for each in self.network.sorted_objects for code in each.code_objects]
         self._tick += 1
+        self._done += 1
         self._left -= 1
         self._fresh = False
         for buffer, kept in self._held:
@@ -307,6 +321,7 @@ class RuntimeSimulation(Simulation):
         else:  # the network has not run yet
             return
         self._tick += n
+        self._done += n
         self._left -= n
         self._clock.variables["timestep"].get_value()[...] += n
 

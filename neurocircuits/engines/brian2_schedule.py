@@ -45,8 +45,8 @@ class Schedule:
         Time steps between moments at which anything may learn.
     learning : dict of str to ndarray, shape (n_ticks,)
         For how many seconds, scaled, each learner learns at the end of each tick; mostly 0.
-    scales : dict of str to ndarray, shape (n_slots,)
-        Scale of every learner in each slot.
+    scales : dict of str to ndarray, shape (n_slots + 1,)
+        Scale of every learner in each slot, and 0 in the time step after the end.
     phase_of : ndarray of int, shape (n_slots + 1,)
         Phase of each slot, and one after the end.
     ends : ndarray of int, shape (n_presentations,)
@@ -111,7 +111,7 @@ class Schedule:
         self.onsets = np.append(0, self.ends[:-1])
         self.which = {name: np.repeat(np.array(order), repeats) for name, order in shown.items()}
         self._lay_out_learning(rows, protocol, learners)
-        self.scales = {name: np.zeros(self.n_slots) for name in learners}
+        self.scales = {name: np.zeros(self.n_slots + 1) for name in learners}
         start = 0
         for number, progress, windows in rows:
             for n_steps, every in windows:
@@ -145,7 +145,12 @@ class Schedule:
                     self.learning[name][end // self.tick - 1] = every * self.dt * scale
 
     def _check_memory(self, plan: Plan, protocol: Protocol) -> None:
-        if any(phase.record is not None for phase in protocol.phases):
+        if any(phase.record is not None and phase.record.weights_every for phase in protocol.phases):
+            learning = [p for p in plan.pathways.values() if p.rule is not None or (p.events and p.events.learns)]
+            sizes = [plan.populations[p.pre].n_units * plan.populations[p.post].n_units for p in learning]
+            if 8 * sum(sizes) * self.n_slots > _MOST_BYTES:
+                raise _too_large("record of weights")
+        if any(phase.record is not None and phase.record.variables for phase in protocol.phases):
             n_values = sum(population.n_units * len(population.states) for population in plan.driven.values())
             if 8 * n_values * self.n_slots > _MOST_BYTES:
                 raise _too_large("record")

@@ -12,6 +12,7 @@ import logging
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,8 +97,8 @@ def _phase_reasons(phase: Phase, plan: Plan) -> list[str]:
     record = phase.record
     if record is None:
         return reasons
-    if record.weights_every is not None:
-        reasons.append(f"phase {phase.name!r} records weights within the phase; use device='runtime'")
+    if record.weights_every is not None and any(population.slow for population in plan.populations.values()):
+        reasons.append(f"phase {phase.name!r} records slow variables within the phase; use device='runtime'")
     learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]
     states = {state for population in plan.populations.values() for state in population.states or ("r",)}
     derived = set(record.variables) - states
@@ -189,6 +190,8 @@ class StandaloneSimulation(Simulation):
             within, spikes = self._within(), self._spikes()
             for (name, state), rows in self._record["states"].items():
                 self.values[name].data[state][...] = rows[self._row]
+            if self.phase is not None and self.phase.record is not None and self.phase.record.weights_every:
+                self._set_weights({name: rows[self._row] for name, rows in self._record["courses"].items()})
             self._row += 1
             self.products.hold()
             self.products()
@@ -240,11 +243,14 @@ class StandaloneSimulation(Simulation):
         return values
 
     def _take_weights(self) -> None:
-        for name, snapshots in self._record["weights"].items():
-            self.store.writeable(name)[...] = snapshots[self._phase_number]
-            self.store.changed(name)
+        self._set_weights({name: rows[self._phase_number] for name, rows in self._record["weights"].items()})
         for (name, slow), snapshots in self._record["slow"].items():
             self.values[name].data[slow] = snapshots[self._phase_number]
+
+    def _set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        for name, values in weights.items():
+            self.store.writeable(name)[...] = values
+            self.store.changed(name)
 
     def _check(self, durations: np.ndarray) -> None:
         """Judge a phase; what is wrong is said at the end of the last one, so that the record is complete."""
