@@ -116,6 +116,7 @@ def feedforward(
     delay: Any = 0.0,
     plastic: bool = True,
     largest: float = np.inf,
+    excitatory: Any = None,
 ) -> Circuit:
     """Return a cell that receives eight signals, each through 100 excitatory and 25 inhibitory afferents.
 
@@ -132,8 +133,10 @@ def feedforward(
         Time constant of the traces.
     preferred : float
         Group with the largest excitatory weights, 1 to 8.
-    initial : float or array_like, shape (200,)
-        Inhibitory weights at the start, in units of 350 pS.
+    initial : float or array_like, shape (200,) or (n_cells, 200)
+        Inhibitory weights at the start, in units of 350 pS; of several cells, which share their afferents.
+    excitatory : array_like, shape (800,), optional
+        Excitatory weights in units of 140 pS, the same for all cells; drawn around `tuning` unless given.
     peak : float
         Size of a signal at which its rate is 505 Hz.
     delay : quantity
@@ -151,8 +154,14 @@ def feedforward(
     if not 1 <= preferred <= N_GROUPS:
         raise ValidationError(f"vogels2011: preferred group {preferred!r} is not between 1 and {N_GROUPS}.")
     groups = {name: group_of(name) for name in ("E", "I")}
-    means = UNIT_EXCITATORY * tuning(preferred)[groups["E"]]
-    start = UNIT_INHIBITORY * np.broadcast_to(np.asarray(initial, dtype=float), len(groups["I"]))
+    start = UNIT_INHIBITORY * np.asarray(initial, dtype=float)
+    if start.ndim > 2 or (start.ndim and start.shape[-1] != len(groups["I"])):
+        raise ValidationError(f"vogels2011: initial weights of shape {start.shape} are not ({len(groups['I'])},).")
+    start = np.broadcast_to(start, (start.shape[0] if start.ndim == 2 else 1, len(groups["I"])))
+    given: Weights = Given(UNIT_EXCITATORY * np.tile(tuning(preferred)[groups["E"]], (len(start), 1)))
+    given = given + Uniform(0.0, 0.1 * UNIT_EXCITATORY)
+    if excitatory is not None:
+        given = Given(UNIT_EXCITATORY * np.tile(np.asarray(excitatory, dtype=float), (len(start), 1)))
     signals = Population(
         "signals",
         N_GROUPS,
@@ -172,7 +181,7 @@ def feedforward(
     ]
     cell = Population(
         "cell",
-        1,
+        len(start),
         _CELL,
         parameters=_CONSTANTS,
         initial={"v": "-60 mV"},
@@ -183,17 +192,16 @@ def feedforward(
     pathways = [
         Synapses("signals", name, connectivity=Explicit(np.arange(len(group)), group)) for name, group in groups.items()
     ]
-    jitter = Uniform(0.0, 0.1 * UNIT_EXCITATORY)
     return Circuit(
         "vogels2011-feedforward",
         [signals, *afferents, cell],
         [
             *pathways,
-            Synapses("E", "cell", weights=Given(means[None, :]) + jitter),
+            Synapses("E", "cell", weights=given),
             Synapses(
                 "I",
                 "cell",
-                weights=Given(start[None, :]),
+                weights=Given(start),
                 rule=Vogels(eta * UNIT_INHIBITORY, target, tau) if plastic else None,
                 bounds=(0.0, largest * UNIT_INHIBITORY),
                 delay=delay,

@@ -25,6 +25,10 @@ class AllToAll:
 
     self_connections: bool = True
 
+    def n_expected(self, shape: tuple[int, int]) -> float:
+        """Return about how many synapses there are."""
+        return float(shape[0]) * shape[1]
+
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray | None:
         """Return which synapses exist, (post, pre) of bool, or None for all."""
         return None if self.self_connections else ~np.eye(*shape, dtype=bool)
@@ -40,6 +44,10 @@ class AllToAll:
 @dataclass(frozen=True)
 class OneToOne:
     """Connect unit i to unit i."""
+
+    def n_expected(self, shape: tuple[int, int]) -> float:
+        """Return about how many synapses there are."""
+        return float(shape[0])
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses exist."""
@@ -65,6 +73,10 @@ class Probability:
     def __post_init__(self) -> None:
         if not is_number(self.probability) or not 0 <= self.probability <= 1:
             raise ValidationError(f"Probability: {self.probability!r} is not between 0 and 1.")
+
+    def n_expected(self, shape: tuple[int, int]) -> float:
+        """Return about how many synapses there are."""
+        return self.probability * shape[0] * shape[1]
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses exist."""
@@ -95,6 +107,10 @@ class FixedInDegree:
     def __post_init__(self) -> None:
         if not is_whole(self.n) or self.n < 0:
             raise ValidationError(f"FixedInDegree: {self.n!r} is not a whole number of 0 or more.")
+
+    def n_expected(self, shape: tuple[int, int]) -> float:
+        """Return about how many synapses there are."""
+        return float(self.n) * shape[0]
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses exist."""
@@ -159,6 +175,10 @@ class Explicit:
                 f"Explicit: {len(self.post.values)} post and {len(self.pre.values)} pre indices; a synapse has one "
                 "of each."
             )
+
+    def n_expected(self, shape: tuple[int, int]) -> float:
+        """Return about how many synapses there are."""
+        return float(len(self.post.values))
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses exist."""

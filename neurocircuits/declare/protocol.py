@@ -207,6 +207,9 @@ class Protocol:
         Phases of different names.
     name : str
         Name, kept in results.
+    weights : sequence of str, mapping of str to int, or None
+        Pathways whose weights results hold, all unless given; or how many synapses of each, evenly spaced in its list
+        (pathways that transmit spikes only).
 
     Raises
     ------
@@ -216,6 +219,7 @@ class Protocol:
 
     phases: Sequence[Phase]
     name: str = "protocol"
+    weights: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "phases", tuple(self.phases))
@@ -226,6 +230,21 @@ class Protocol:
             )
         for phase in self.phases:
             check_identifier(phase.name, "Protocol", reserved=False)
+        if isinstance(self.weights, Mapping):
+            for name, number in self.weights.items():
+                if not is_whole(number) or number < 1:
+                    raise ValidationError(f"Protocol.weights[{name!r}]: {number!r} is not a positive whole number.")
+            object.__setattr__(self, "weights", FrozenMap(self.weights))
+        elif self.weights is not None:
+            object.__setattr__(
+                self, "weights", (self.weights,) if isinstance(self.weights, str) else tuple(self.weights)
+            )
+
+    def keeps(self, pathway: str) -> int | None:
+        """Return how many synapses of a pathway results hold; None for all."""
+        if self.weights is None or (pathway in self.weights and not isinstance(self.weights, Mapping)):
+            return None
+        return int(self.weights[pathway]) if pathway in self.weights else 0
 
     def check(self, circuit: Circuit) -> None:
         """Check that every name and shape fits the circuit, before anything runs.
@@ -235,6 +254,15 @@ class Protocol:
         ValidationError
             If something does not fit.
         """
+        known = [synapses.name for synapses in circuit.synapses]
+        for name in self.weights or ():
+            if name not in known:
+                raise ValidationError(f"Protocol.weights: no pathway {name!r}. Known: {listed(known)}.")
+            if isinstance(self.weights, Mapping) and not circuit.population(circuit.pathway(name).pre).is_spiking:
+                raise ValidationError(
+                    f"Protocol.weights: a number of synapses is chosen from a list, but those of {name!r} are a "
+                    "matrix. Give the names alone, or leave it out."
+                )
         for phase in self.phases:
             _check_phase(phase, circuit)
 

@@ -14,6 +14,7 @@ from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import Phase, Protocol, Window
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.engines.base import Engine, Simulation
+from neurocircuits.engines.brian2_memory import too_large
 from neurocircuits.engines.brian2_objects import multiple
 from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
@@ -107,6 +108,7 @@ class Brian2(Engine):
         reasons = []
         if plan.spiking:
             reasons += self._spiking_reasons(plan, protocol)
+            reasons += too_large(plan, protocol, self.device == "cpp_standalone", self.directory)
         for phase in protocol.phases:
             if self.batch > 1 and phase.n_per_epoch % self.batch:
                 reasons.append(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from neurocircuits.engines.brian2_schedule import Schedule
 
 
+_LARGE = 2**20  # bytes of an array that is not kept here while the program runs
+
+
 class Program:
     """A standalone program.
 
@@ -245,7 +248,12 @@ class Program:
             *spikes.values(),
         )
         network.run(self.timing.time_of(self.schedule.n_steps + 1) * b2.second, namespace={})
-        b2.device.build(directory=str(directory), compile=True, run=True, with_output=False)
+        b2.device.build(directory=str(directory), compile=True, run=False, with_output=False)
+        b2.device.static_arrays.clear()  # what is written for the program is not needed here, too
+        for variable, values in list(b2.device.array_cache.items()):
+            if values is not None and values.nbytes > _LARGE:
+                del b2.device.array_cache[variable]
+        b2.device.run(str(directory), with_output=False)
         return self._read(monitors) | {
             "within": {
                 (name, variable): np.array(getattr(monitor, f"{variable}_"))

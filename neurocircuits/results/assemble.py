@@ -62,7 +62,7 @@ def _frame(collector: Collector, attributes: dict[str, Any]) -> dict[str, Any]:
     for name, population in collector.plan.populations.items():
         frame[f"/populations/{name}"] = xr.Dataset(attrs=_population_attributes(population))
     for name, pathway in collector.plan.pathways.items():
-        frame[f"/synapses/{name}"] = xr.Dataset(attrs=_pathway_attributes(pathway))
+        frame[f"/synapses/{name}"] = xr.Dataset(attrs=_pathway_attributes(collector, pathway))
     frame["/diagnostics"] = xr.Dataset()
     frame["/diagnostics/phases"] = _phases(collector)
     return frame
@@ -73,13 +73,15 @@ def _population_attributes(population: Any) -> dict[str, int]:
     return {"sign": declared.sign_value, "n_units": declared.n_units, "spiking": int(declared.is_spiking)}
 
 
-def _pathway_attributes(pathway: Any) -> dict[str, Any]:
+def _pathway_attributes(collector: Collector, pathway: Any) -> dict[str, Any]:
     attributes = {
         "pre": pathway.pre,
         "post": pathway.post,
         "sign": pathway.sign,
         "plastic": int(pathway.rule is not None or (pathway.events is not None and pathway.events.learns)),
     }
+    n_kept = collector.keeps(pathway.name)
+    attributes |= {} if n_kept is None else {"kept": n_kept}
     return attributes | ({"tied_to": pathway.owner} if pathway.transposed else {})
 
 
@@ -102,7 +104,9 @@ def _datasets(collector: Collector, rows: dict[str, np.ndarray]) -> dict[str, An
         elif kind == "synapses":
             pairs = collector.pairs.get(name)
             dims = ("time", "post", "pre") if pairs is None else ("time", "synapse")
-            datasets[f"/{group}"] = _dataset(collector, variables, dims, _pathway_attributes(plan.pathways[name]))
+            datasets[f"/{group}"] = _dataset(
+                collector, variables, dims, _pathway_attributes(collector, plan.pathways[name])
+            )
             if pairs is not None:
                 coordinates = {side: ("synapse", k) for side, k in zip(("post", "pre"), pairs, strict=True)}
                 datasets[f"/{group}"] = datasets[f"/{group}"].assign_coords(coordinates)

@@ -40,6 +40,8 @@ class Collector:
         self.phases: list[str] = ["initial"]
         self.units: dict[str, tuple[int, ...]] = {}
         self.pairs: dict[str, Pairs] = {}
+        self.keeps: Callable[[str], int | None] = lambda name: None
+        self._kept: dict[str, Any] = {}
         self._label_type: Any = np.dtype(np.int8)
         self._within = False
         self._rows: dict[str, list[np.ndarray]] = {}
@@ -81,6 +83,7 @@ class Collector:
         ValidationError
             If a phase records what no population has.
         """
+        self.keeps = protocol.keeps
         phases = list(protocol.phases)
         records = {k: phase.record for k, phase in enumerate(phases) if phase.record is not None and phase.record.rows}
         chosen = {k: self._check(phases[k].name, record) for k, record in records.items()}
@@ -208,12 +211,18 @@ class Collector:
             return
         self._latest = [len(self.phases) - 1, time]
         number = np.array([len(self.phases) - 1], dtype=np.int16)
-        self.pairs = simulation.store.pairs
+        for name, (post, pre) in simulation.store.pairs.items() if not self.pairs else ():
+            n_kept = self.keeps(name)
+            kept: Any = slice(None)
+            if n_kept is not None:
+                kept = np.unique(np.linspace(0, len(post) - 1, min(n_kept, len(post))).astype(np.int64))
+            self._kept[name], self.pairs[name] = kept, (post[kept], pre[kept])
         for name, pathway in self.plan.pathways.items():
-            if pathway.owns or pathway.part:
+            if (pathway.owns or pathway.part) and self.keeps(name) != 0:
                 self._put(f"synapses/{name}/time", np.array([time]))
                 self._put(f"synapses/{name}/phase", number)
-                self._put(f"synapses/{name}/w", np.array(simulation.store.magnitude(pathway))[None])
+                magnitude = simulation.store.magnitude(pathway)[self._kept.get(name, slice(None))]
+                self._put(f"synapses/{name}/w", np.array(magnitude)[None])
         for name, population in self.plan.driven.items():
             if population.slow:
                 self._put(f"slow/{name}/time", np.array([time]))

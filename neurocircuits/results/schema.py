@@ -35,7 +35,8 @@ the run (phase "initial") and at the end of each phase. Coordinates on ``time``:
 ``/synapses/<pathway>``: ``w(time, post, pre)``, or ``w(time, synapse)`` with int coordinates ``post(synapse)`` and
 ``pre(synapse)``; float, magnitudes >= 0 unless unconstrained; snapshots as in ``/slow``. Attributes ``pre``, ``post``
 (names), ``sign`` (that of ``pre``), ``plastic`` (0 or 1). A tied pathway has no variables and the attribute
-``tied_to``, the pathway whose transpose it is.
+``tied_to``, the pathway whose transpose it is. ``kept`` (int) says how many synapses the protocol keeps, where it does
+not keep all; with 0 there are no variables.
 
 ``/stimuli/<population>``: ``onset`` (float >= 0, s), ``duration`` (float > 0, s), ``label``, ``index`` (int), each
 ``(presentation,)``, with the int coordinate ``presentation``; recorded presentations only.
@@ -279,6 +280,8 @@ def _check_pathway(group: str, data: xr.Dataset, tree: xr.DataTree, unconstraine
             )
         return
     _attribute(group, data.attrs, "plastic", Integral, (0, 1))
+    if not data.data_vars and _attribute(group, data.attrs, "kept", Integral) == 0:
+        return
     weights = _variable(group, data, "w", _FLOAT, [("time", "post", "pre"), ("time", "synapse")])
     _check_snapshot_times(group, data)
     for side, population in sides.items():

@@ -1,0 +1,110 @@
+"""What figures of Vogels et al. (2011) share: the balanced cell, its measures, and conductances of single signals."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from scipy.signal import lfilter
+
+from neurocircuits.models import vogels2011
+
+SOURCE = "Vogels et al. (2011), doi:10.1126/science.1211095"
+PROGRAM = "the authors' program, ModelDB 143751"
+SAMPLE, BIN = 1e-3, 1.5  # seconds between samples, and of a bin of rates, as in the program
+LEAK, REST, REVERSAL_E, REVERSAL_I = 10e-9, -0.06, 0.0, -0.08
+PICOSIEMENS = 350 / vogels2011.UNIT_INHIBITORY  # of a weight
+
+
+def of_phase(tree: xr.DataTree, group: str, phase: str) -> xr.Dataset:
+    """Return what a group recorded in a phase."""
+    data = tree[group].ds
+    return data.isel(time=data["phase"].values == phase)
+
+
+def by_group(weights: np.ndarray) -> np.ndarray:
+    """Return the mean of the weights of each signal's afferents, (..., group)."""
+    return weights.reshape(*weights.shape[:-1], vogels2011.N_GROUPS, -1).mean(axis=-1)
+
+
+def spikes_between(tree: xr.DataTree, start: float, stop: float, population: str = "cell", unit: int = 0) -> np.ndarray:
+    """Return the times of the spikes of a unit."""
+    spikes = tree[f"/spikes/{population}"].ds
+    times = spikes["time"].values[spikes["unit"].values == unit]
+    return np.asarray(times[(times >= start) & (times < stop)])
+
+
+def irregularity(times: np.ndarray) -> float:
+    """Return the coefficient of variation of the intervals between spikes; NaN for fewer than three spikes."""
+    intervals = np.diff(times)
+    return float(intervals.std() / intervals.mean()) if len(intervals) > 1 else np.nan
+
+
+def correlogram(g_e: np.ndarray, g_i: np.ndarray, largest: int = 20) -> np.ndarray:
+    """Return the correlation of g_e now with g_i later, at lags of -largest to largest samples."""
+    middle = g_e[largest : len(g_e) - largest]
+    shifted = [g_i[largest + k : len(g_i) - largest + k] for k in range(-largest, largest + 1)]
+    return np.array([np.corrcoef(middle, other)[0, 1] for other in shifted])
+
+
+def measures(samples: xr.Dataset, unit: int = 0) -> dict[str, float]:
+    """Return how well inhibition balances excitation, from samples of conductances, currents and voltage of a cell.
+
+    ``index`` is the mean size of the net current over the mean of both, ``index_of_means`` the net of the means over
+    their sum; the leak counts in the net.
+    """
+    g_e, g_i, e, i, v = (samples[name].values[:, unit] for name in ("g_e", "g_i", "excitation", "inhibition", "v"))
+    leak = LEAK * (v - REST)
+    net, course = e - i - leak, correlogram(g_e, g_i)
+    return {
+        "conductances": float(np.corrcoef(g_e, g_i)[0, 1]),
+        "peak": float(course.max()),
+        "lag": float(course.argmax() - (len(course) - 1) // 2) * SAMPLE * 1e3,
+        "currents": float(np.corrcoef(e, i + leak)[0, 1]),
+        "index": float(np.abs(net).mean() / (np.abs(e) + np.abs(i)).mean()),
+        "index_of_means": float(abs(net.mean()) / (e.mean() + i.mean())),
+    }
+
+
+def channel_currents(tree: xr.DataTree, phase: str, weights: dict[str, np.ndarray], unit: int = 0) -> np.ndarray:
+    """Return the mean current of each signal in a phase in amperes, (2, group): excitatory and inhibitory.
+
+    Conductances of single signals follow from the spikes of its afferents, at the moments at which the voltage was
+    sampled.
+
+    Parameters
+    ----------
+    tree : DataTree
+        A run that recorded spikes of the afferents and samples of the cell in that phase.
+    phase : str
+        The phase.
+    weights : dict of str to ndarray
+        Weights of "E" and "I" onto the cell, (afferent,).
+    unit : int
+        The cell.
+    """
+    samples = of_phase(tree, "/populations/cell", phase)
+    times, v = samples["time"].values, samples["v"].values[:, unit]
+    found = []
+    for name, tau, drive in (("E", 5e-3, REVERSAL_E - v), ("I", 10e-3, v - REVERSAL_I)):
+        spikes, groups = tree[f"/spikes/{name}"].ds, vogels2011.group_of(name)
+        when, who = spikes["time"].values, spikes["unit"].values
+        inside = (when >= times[0] - SAMPLE) & (when < times[-1])
+        when, who = when[inside], who[inside]
+        row = np.searchsorted(times, when, side="right")
+        jumps = np.zeros((len(times) + 1, vogels2011.N_GROUPS))
+        left = np.where(row < len(times), np.exp(-(times[np.minimum(row, len(times) - 1)] - when) / tau), 0.0)
+        np.add.at(jumps, (row, groups[who]), weights[name][who] * left)
+        conductance = lfilter([1.0], [1.0, -np.exp(-SAMPLE / tau)], jumps[: len(times)], axis=0)
+        found.append(LEAK * (conductance * drive[:, None]).mean(axis=0))
+    return np.array(found)
+
+
+def flat_and_rotated(learned: np.ndarray) -> dict[str, np.ndarray]:
+    """Return learned inhibitory weights and controls, (afferent,): flat ones of their mean, stronger, and rotated."""
+    per_group = vogels2011.N_INHIBITORY
+    return {
+        "learned": learned,
+        "flat": np.full_like(learned, learned.mean()),
+        "flat, 1.2 times": np.full_like(learned, 1.2 * learned.mean()),
+        "rotated": np.roll(learned, vogels2011.N_GROUPS // 2 * per_group),
+    }

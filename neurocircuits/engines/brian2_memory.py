@@ -1,0 +1,77 @@
+"""What a network of spiking cells needs of memory and disk, known before it is drawn."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.protocol import Protocol
+
+# Bytes, fitted to programs of 5 to 240 million synapses: while they are declared and while the program runs.
+_BASE, _PER_SYNAPSE, _PER_PLASTIC = 0.26e9, 43.0, 8.0
+_DISK_PER_SYNAPSE, _DISK_PER_PLASTIC, _PER_COPY = 24.0, 24.0, 8.0
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run needs.
+
+    Attributes
+    ----------
+    n_synapses : float
+        Synapses that transmit spikes, about.
+    memory, disk : float
+        Bytes; the disk of a compiled program alone.
+    """
+
+    n_synapses: float
+    memory: float
+    disk: float
+
+
+def needs(plan: Plan, protocol: Protocol) -> Needs:
+    """Return about what a protocol needs on a plan, for its synapses that transmit spikes."""
+    total = plastic = 0.0
+    for pathway in plan.pathways.values():
+        if pathway.events is not None:
+            shape = (plan.populations[pathway.post].n_units, plan.populations[pathway.pre].n_units)
+            n = pathway.declaration.connectivity.n_expected(shape)
+            total += n
+            plastic += n if pathway.events.learns else 0.0
+    copies = _PER_COPY * (len(protocol.phases) - 1)
+    memory = _BASE + _PER_SYNAPSE * total + (_PER_PLASTIC + 2 * copies) * plastic
+    return Needs(total, memory, _DISK_PER_SYNAPSE * total + (_DISK_PER_PLASTIC + 2 * copies) * plastic)
+
+
+def available_memory() -> float:
+    """Return how many bytes of memory are free."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024.0 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf(pages))
+
+
+def too_large(plan: Plan, protocol: Protocol, compiled: bool, directory: str | None) -> list[str]:
+    """Return why a network does not fit on this machine, with the numbers."""
+    found, reasons = needs(plan, protocol), []
+    what = f"the {found.n_synapses:,.0f} synapses of circuit {plan.circuit.name!r} need about"
+    if found.memory > (free := available_memory()):
+        reasons.append(
+            f"{what} {found.memory / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free; use fewer cells or "
+            "synapses, or a larger machine"
+        )
+    place = Path(directory or tempfile.gettempdir())
+    while not place.exists():
+        place = place.parent
+    if compiled and found.disk > (free := shutil.disk_usage(place).free):
+        reasons.append(
+            f"{what} {found.disk / 2**30:.1f} GiB on disk, and '{place}' has {free / 2**30:.1f} GiB; name another "
+            "directory, or use device='runtime'"
+        )
+    return reasons
