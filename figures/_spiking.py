@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from typing import Any
 
@@ -22,3 +23,8 @@ def engine(method: str = "exponential_euler", **settings: Any) -> Brian2:
     """
     device = "runtime" if shutil.which("g++") is None else "cpp_standalone"
     return Brian2(**{"dt": "0.1 ms", "method": method, "device": device, "tolerance": None, **settings})
+
+
+def peak(engine: Any) -> float:
+    """Return the size of the signals of `vogels2011.feedforward` at their highest rate, for the step of an engine."""
+    return 0.03 * math.sqrt(getattr(engine, "dt", 1e-4) / 1e-4)
