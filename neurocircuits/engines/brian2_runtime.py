@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
 from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts, trace_lines
 from neurocircuits.engines.brian2_live import RandomState, SpikeRecorder, load_network, network_state
-from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, multiple, owned
+from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, owned
+from neurocircuits.engines.brian2_windows import TimedWindow, timed_windows
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.held import HeldLearning
 from neurocircuits.engines.products import DenseProducts
@@ -31,17 +32,6 @@ _TIMETABLES = 1000  # durations whose windows are remembered
 _AHEAD = 1000  # most time steps between two turns of the network, which notices Ctrl-C
 
 
-class _Window(NamedTuple):
-    """A part of each presentation in time steps: how many, how long, how many to a learning step and to a sample."""
-
-    n_steps: int
-    every: int
-    dt: float
-    hold: bool
-    sample: int
-    plastic: bool
-
-
 class RuntimeSimulation(Simulation):
     """A circuit as a live Brian 2 network."""
 
@@ -54,7 +44,7 @@ class RuntimeSimulation(Simulation):
         self._fresh = False
         self._updates: list[Any] = []  # code of the present run of the network
         self._nothing = np.full(engine.batch, np.nan)
-        self._timetables: dict[float, list[_Window]] = {}
+        self._timetables: dict[float, list[TimedWindow]] = {}
         self.distance = DistanceCheck(self, engine.tolerance)
         self.held = HeldLearning(plan, self.store, self.values, self.parameters)
         self.random = RandomState(streams, plan)
@@ -236,26 +226,12 @@ class RuntimeSimulation(Simulation):
         self._fresh = False
         self._open_window()
 
-    def _timetable(self, duration: float) -> list[_Window]:
+    def _timetable(self, duration: float) -> list[TimedWindow]:
         """Return the windows of a presentation, worked out once for each duration in a phase."""
         if duration not in self._timetables:
-            phase, record = self.phase, None if self.phase is None else self.phase.record
-            windows = []
-            for window in phase.windows(duration):  # type: ignore[union-attr]
-                dt = window.step or self.engine.dt
-                if dt != self.engine.dt and not self._paced:
-                    raise ValidationError(
-                        "Brian2: time steps of windows are not built into the network; call prepare(protocol) first."
-                    )
-                n_steps, every = self.engine.window_steps(window)
-                interval = None if record is None else record.interval
-                sample = 0 if interval is None else 1
-                if interval is not None and interval > dt:
-                    sample = multiple(interval, dt, "Record.interval", "the time step")
-                learns = every if self.learns() else 0
-                windows.append(_Window(n_steps, learns, dt, window.hold, sample, window.plastic))
             if len(self._timetables) > _TIMETABLES:
                 self._timetables.clear()
+            windows = timed_windows(self.engine, self.phase, duration, self.learns(), self._paced)  # type: ignore[arg-type]
             self._timetables[duration] = windows
         return self._timetables[duration]
 

@@ -163,6 +163,19 @@ def sliding_threshold() -> nc.Circuit:
     return bcm1982.circuit(N_S, N_E, initial=nc.Uniform(0, 0.4), eta="1 Hz", tau="2 ms")
 
 
+def balanced() -> nc.Circuit:
+    """Return the rate form of inhibitory plasticity."""
+    rule = nc.Vogels(eta=25.0, target=0.2, tau="20 ms")
+    return nc.Circuit(
+        "balanced",
+        [nc.Population("S", N_S), nc.Population("V", 5, sign="inhibitory"), cells()],
+        [
+            nc.Synapses("S", "E", weights=nc.Uniform(0, 0.4)),
+            nc.Synapses("V", "E", weights=nc.Uniform(0, 0.2), rule=rule),
+        ],
+    )
+
+
 def normalised() -> nc.Circuit:
     return feedforward(nc.Hebbian(eta="2 Hz"), normalise=nc.Normalise("target", norm=1.0, value=2.0))
 
@@ -180,5 +193,6 @@ CASES = {
     "competing": Case(competing, linear=False, excused={STANDALONE: "population terms (gate) need the whole layer"}),
     "paired": Case(paired, excused={STANDALONE: "'S_to_E' are a pair"}),
     "sliding threshold": Case(sliding_threshold),
+    "balanced": Case(balanced, clamped="V", override=("V_to_E.eta", "15")),
     "normalised": Case(normalised, excused={STANDALONE: "'S_to_E' are normalised"}),
 }

@@ -38,6 +38,8 @@ EXPECTED = {
     "seung2018_decorrelation",
     "seung2018_features",
     "seung2018_sparsity",
+    "vogels2011_feedforward",
+    "vogels2011_recurrent",
     "zanola2021_activity",
     "zanola2021_inhibition",
 }

@@ -1,0 +1,59 @@
+"""Networks near and beyond what a machine holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import neurocircuits as nc
+from neurocircuits.compile.compiler import compile_circuit
+from neurocircuits.engines.brian2_memory import needs
+from neurocircuits.models import vogels2011
+
+ONCE = nc.Protocol([nc.Phase("learn", duration="10 ms")], weights={"I_to_E": 100})
+
+
+def network(n_excitatory: int, in_degree: tuple[int, int] = (800, 200)) -> nc.Circuit:
+    return vogels2011.recurrent("auryn", n_excitatory, n_excitatory // 4, in_degree=in_degree, scale=0.2)
+
+
+def test_a_network_that_cannot_fit_is_refused_with_the_numbers() -> None:
+    """Rejects a run that is killed for memory after minutes of drawing synapses."""
+    with pytest.raises(nc.UnsupportedError) as caught:
+        nc.run(network(8_000_000, (8000, 2000)), ONCE, nc.Brian2())
+    for words in ("100,000,000,000 synapses", "GiB of memory", "are free", "use fewer cells"):
+        assert words in str(caught.value)
+    with pytest.raises(nc.UnsupportedError, match="GiB on disk"):
+        nc.run(network(8_000_000, (8000, 2000)), ONCE, nc.Brian2(device="cpp_standalone"))
+
+
+def test_synapses_of_a_matrix_are_not_counted_as_a_list() -> None:
+    circuit = nc.Circuit(
+        "graded",
+        [nc.Population("S", 5), nc.Population("E", 5, "r = drive : 1")],
+        [nc.Synapses("S", "E")],
+    )
+    assert needs(compile_circuit(circuit), ONCE).n_synapses == 0
+
+
+PROGRAM = """
+import resource, sys
+import neurocircuits as nc
+from tests.engines.test_large import ONCE, network
+nc.run(network(int(sys.argv[1])), ONCE, nc.Brian2(device="cpp_standalone"), progress=False)
+print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.standalone
+def test_memory_is_predicted_within_a_fifth() -> None:
+    """Rejects a prediction that lets a network start which will not fit: 10, 20 and 40 million synapses."""
+    for n in (8000, 16000, 32000):
+        done = subprocess.run([sys.executable, "-c", PROGRAM, str(n)], capture_output=True, text=True, check=True)
+        measured = 1024 * float(done.stdout.split()[-1])
+        predicted = needs(compile_circuit(network(n)), ONCE).memory
+        assert measured < 1.2 * predicted
+        assert predicted < 1.4 * measured  # the program and what is left of its declaration do not peak together
