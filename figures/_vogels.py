@@ -6,6 +6,17 @@ import numpy as np
 import xarray as xr
 from scipy.signal import lfilter
 
+from neurocircuits.analysis import (
+    Spikes,
+    balance_index,
+    correlation_peak,
+    count_correlation,
+    defined_mean,
+    firing_rates,
+    interval_cv,
+    lagged_correlation,
+    population_cv,
+)
 from neurocircuits.models import vogels2011
 
 SOURCE = "Vogels et al. (2011), doi:10.1126/science.1211095"
@@ -34,16 +45,16 @@ def spikes_between(tree: xr.DataTree, start: float, stop: float, population: str
 
 
 def irregularity(times: np.ndarray) -> float:
-    """Return the coefficient of variation of the intervals between spikes; NaN for fewer than three spikes."""
-    intervals = np.diff(times)
-    return float(intervals.std() / intervals.mean()) if len(intervals) > 1 else np.nan
+    """Return the coefficient of variation of the intervals between the spikes of a cell."""
+    if not len(times):
+        return np.nan
+    cell = Spikes(np.zeros(len(times), dtype=int), times, 1, times.min(), times.max() + 1.0)
+    return float(interval_cv(cell, min_intervals=2)[0])
 
 
-def correlogram(g_e: np.ndarray, g_i: np.ndarray, largest: int = 20) -> np.ndarray:
-    """Return the correlation of g_e now with g_i later, at lags of -largest to largest samples."""
-    middle = g_e[largest : len(g_e) - largest]
-    shifted = [g_i[largest + k : len(g_i) - largest + k] for k in range(-largest, largest + 1)]
-    return np.array([np.corrcoef(middle, other)[0, 1] for other in shifted])
+def correlogram(g_e: np.ndarray, g_i: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return lags to 20 ms and the correlation of excitatory conductances now with inhibitory ones later."""
+    return lagged_correlation(g_e, g_i, SAMPLE, 0.02)
 
 
 def measures(samples: xr.Dataset, unit: int = 0) -> dict[str, float]:
@@ -54,14 +65,15 @@ def measures(samples: xr.Dataset, unit: int = 0) -> dict[str, float]:
     """
     g_e, g_i, e, i, v = (samples[name].values[:, unit] for name in ("g_e", "g_i", "excitation", "inhibition", "v"))
     leak = LEAK * (v - REST)
-    net, course = e - i - leak, correlogram(g_e, g_i)
+    peak, lag = correlation_peak(*correlogram(g_e, g_i))
+    index = balance_index(e, i, leak)
     return {
         "conductances": float(np.corrcoef(g_e, g_i)[0, 1]),
-        "peak": float(course.max()),
-        "lag": float(course.argmax() - (len(course) - 1) // 2) * SAMPLE * 1e3,
+        "peak": peak,
+        "lag": 1e3 * lag,
         "currents": float(np.corrcoef(e, i + leak)[0, 1]),
-        "index": float(np.abs(net).mean() / (np.abs(e) + np.abs(i)).mean()),
-        "index_of_means": float(abs(net.mean()) / (e.mean() + i.mean())),
+        "index": index["index_time"],
+        "index_of_means": index["index_mean"],
     }
 
 
@@ -117,36 +129,16 @@ def trains(tree: xr.DataTree, population: str, start: float, stop: float) -> tup
     return spikes["unit"].values[inside], spikes["time"].values[inside]
 
 
-def network_measures(
-    units: np.ndarray, times: np.ndarray, n_units: int, start: float, stop: float, seed: int = 0
-) -> dict[str, float]:
+def network_measures(units: np.ndarray, times: np.ndarray, n_units: int, start: float, stop: float) -> dict[str, float]:
     """Return rate (Hz), irregularity and synchrony of a population.
 
     ``cv`` is the mean over cells with three intervals or more, ``population_cv`` that of the population's rate in bins
-    of 1 ms, ``correlation`` the mean over pairs of 300 cells of spike counts in 50 ms.
+    of 1 ms, ``correlation`` the mean over all pairs of cells, of spike counts in 50 ms.
     """
-    order = np.lexsort((times, units))
-    u, t = units[order], times[order]
-    intervals = np.diff(t)[np.diff(u) == 0]
-    owner = u[1:][np.diff(u) == 0]
-    n = np.bincount(owner, minlength=n_units)
-    mean = np.bincount(owner, intervals, n_units) / np.maximum(n, 1)
-    spread = np.sqrt(np.bincount(owner, (intervals - mean[owner]) ** 2, n_units) / np.maximum(n, 1))
-    enough = n >= 3
-    counts = np.histogram(times, np.linspace(start, stop, round((stop - start) / 1e-3) + 1))[0]
-    chosen = np.random.default_rng(seed).choice(n_units, min(n_units, 300), replace=False)
-    place = np.full(n_units, -1)
-    place[chosen] = np.arange(len(chosen))
-    inside = place[units] >= 0
-    n_bins = round((stop - start) / 0.05)
-    bins = np.minimum(((times[inside] - start) / 0.05).astype(int), n_bins - 1)
-    table = np.zeros((len(chosen), n_bins))
-    np.add.at(table, (place[units[inside]], bins), 1)
-    table = table[table.std(axis=1) > 0]
-    pairs = np.corrcoef(table)[np.triu_indices(len(table), 1)] if len(table) > 1 else np.array([np.nan])
+    spikes = Spikes(units, times, n_units, start, stop)
     return {
-        "rate": len(times) / n_units / (stop - start),
-        "cv": float((spread[enough] / mean[enough]).mean()) if enough.any() else np.nan,
-        "population_cv": float(counts.std() / counts.mean()) if counts.any() else np.nan,
-        "correlation": float(pairs.mean()),
+        "rate": float(firing_rates(spikes).mean()),
+        "cv": defined_mean(interval_cv(spikes, min_intervals=3)),
+        "population_cv": population_cv(spikes),
+        "correlation": count_correlation(spikes, 0.05),
     }

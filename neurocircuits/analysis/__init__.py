@@ -9,6 +9,14 @@ from __future__ import annotations
 from neurocircuits.analysis.balance import balance_measures, ei_balance
 from neurocircuits.analysis.compare import compare, difference
 from neurocircuits.analysis.competition import class_votes, collapse, winner_agreement, wins
+from neurocircuits.analysis.currents import (
+    balance_index,
+    correlation_peak,
+    current_balance,
+    detailed_balance,
+    ei_ratio,
+    lagged_correlation,
+)
 from neurocircuits.analysis.decorrelation import (
     bound_excess,
     copositivity,
@@ -28,6 +36,7 @@ from neurocircuits.analysis.dynamics import (
     settling_time,
     stability,
 )
+from neurocircuits.analysis.exchange import to_neo, to_pynapple
 from neurocircuits.analysis.features import (
     activity,
     receptive_fields,
@@ -37,6 +46,16 @@ from neurocircuits.analysis.features import (
     sparseness,
     treves_rolls,
     vinje_gallant,
+)
+from neurocircuits.analysis.regimes import (
+    excess_population_cv,
+    population_cv,
+    population_cv_floor,
+    population_rate,
+    rate_spectrum,
+    regime,
+    spike_measures,
+    voltage_synchrony,
 )
 from neurocircuits.analysis.rows import (
     best_cosines,
@@ -55,6 +74,18 @@ from neurocircuits.analysis.sphere import (
     scale_free_currents,
     sphere_norms,
 )
+from neurocircuits.analysis.spikes import (
+    count_correlation,
+    count_correlations,
+    defined_mean,
+    fano_factor,
+    firing_rates,
+    interval_cv,
+    interval_cv2,
+    kernel_correlation,
+    kernel_correlations,
+)
+from neurocircuits.analysis.trains import Spikes, recorded_spikes
 from neurocircuits.analysis.weights import (
     duplicate_features,
     duplicate_pairs,
@@ -66,6 +97,7 @@ from neurocircuits.analysis.weights import (
 
 __all__ = [
     "activity",
+    "balance_index",
     "balance_measures",
     "best_cosines",
     "border_ratio",
@@ -78,15 +110,30 @@ __all__ = [
     "converged_fraction",
     "copositivity",
     "copositivity_form",
+    "correlation_peak",
     "cosine_bound",
     "cosine_matrix",
+    "count_correlation",
+    "count_correlations",
+    "current_balance",
     "damped_oscillation",
     "decorrelation",
+    "defined_mean",
+    "detailed_balance",
     "difference",
     "duplicate_features",
     "duplicate_pairs",
     "ei_balance",
+    "ei_ratio",
+    "excess_population_cv",
+    "fano_factor",
+    "firing_rates",
     "ink_maps",
+    "interval_cv",
+    "interval_cv2",
+    "kernel_correlation",
+    "kernel_correlations",
+    "lagged_correlation",
     "lyapunov",
     "match_templates",
     "matched_features",
@@ -97,8 +144,14 @@ __all__ = [
     "norm_trace",
     "off_diagonal",
     "pearson_matrix",
+    "population_cv",
+    "population_cv_floor",
+    "population_rate",
+    "rate_spectrum",
     "receptive_fields",
+    "recorded_spikes",
     "redundant_pairs",
+    "regime",
     "response_weighted_average",
     "ringing",
     "row_sparseness",
@@ -110,9 +163,14 @@ __all__ = [
     "settling_time",
     "sparseness",
     "sphere_norms",
+    "spike_measures",
+    "Spikes",
     "stability",
+    "to_neo",
+    "to_pynapple",
     "treves_rolls",
     "vinje_gallant",
+    "voltage_synchrony",
     "winner_agreement",
     "wins",
 ]

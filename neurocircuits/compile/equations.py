@@ -24,7 +24,7 @@ OWN_FLAGS = ("input", "slow", "excitatory", "inhibitory", "excitation", "inhibit
 BRIAN_FLAGS = ("unless refractory", "constant over dt")
 
 
-RANDOM = ("rand", "randn")  # functions that draw a number for each unit and time step
+RANDOM = ("rand", "randn", "poisson")  # functions that draw a number for each unit and time step
 NOISE = "xi"  # white noise, as in stochastic differential equations
 _POLARITY = {(): 0, ("excitatory",): 1, ("inhibitory",): -1}
 

@@ -1,8 +1,9 @@
 """Synapses that transmit spikes, as Brian 2 objects: transmission, short-term plasticity, rules and their traces.
 
-A trace is a variable of the units whose spikes it counts, not of synapses: it decays exactly, once a time step, right
-after the state updates. A postsynaptic trace is raised by the reset, after the synapses of the step. A presynaptic one
-is raised when the spike arrives, before synapses see it, by a pathway from each unit to itself with the same delay.
+A trace is a variable of the units whose spikes it counts, not of synapses. It decays exactly, whatever the method of
+integration: its rate is the one for which a step of the method gives the decay of a time step. A postsynaptic trace is
+raised by the reset, after the synapses of the step. A presynaptic one is raised when the spike arrives, before synapses
+see it, by a pathway from each unit to itself with the same delay.
 """
 
 from __future__ import annotations
@@ -118,26 +119,13 @@ class EventPathways:
         self.clock, self.dtype, self.overridden = clock, np.dtype(dtype).type, overridden
         self.further = further
         self.objects: list[Any] = []
-        for name in plan.driven:
-            if decaying := traces.of(name):
-                self._decay(groups[name], decaying)
         for (name, delay), raised in traces.arriving().items():
             self._arrive(groups[name], delay, raised)
         self.synapses: dict[str, Any] = {
             name: self._build(pathway, pathway.events)
             for name, pathway in plan.pathways.items()
-            if pathway.events is not None
+            if pathway.events is not None and len(store.pairs[name][0])
         }
-
-    def _decay(self, group: Any, traces: dict[str, float]) -> None:
-        lines = []
-        for name, tau in traces.items():
-            group.namespace[f"decay_{name}"] = math.exp(-float(self.clock.dt_) / tau)
-            lines.append(f"{name} *= decay_{name}")
-        code = "\n".join(lines)
-        self.objects.append(
-            group.run_regularly(code, clock=self.clock, when="groups", order=1, name=f"decay_{group.name}")
-        )
 
     def _arrive(self, group: Any, delay: float, traces: Iterable[str]) -> None:
         code = "\n".join(f"{name}_post += 1" for name in traces)
@@ -224,6 +212,33 @@ class EventPathways:
         return f"w = clip(w + {LEARNING}*({text}), {low}, {high})"
 
 
-def trace_lines(names: Iterable[str]) -> list[str]:
-    """Return the declarations of traces as variables of a group."""
-    return [f"{name} : {unit_text(DIMENSIONLESS)}" for name in names]
+def trace_equations(traces: dict[str, float], method: str, dt: float) -> list[str]:
+    """Return the equations of traces, by which a step of a method takes them to exp(-dt/tau) of what they were.
+
+    Parameters
+    ----------
+    traces : dict of str to float
+        Names and time constants in seconds.
+    method : str
+        Brian 2's method of integration.
+    dt : float
+        Time step in seconds.
+    """
+    lines = []
+    for name, tau in traces.items():
+        rate = _step_for(math.exp(-dt / tau), _ORDERS[method]) / dt if method in _ORDERS else 1.0 / tau
+        lines.append(f"d{name}/dt = -{name}*{rate!r}*Hz : {unit_text(DIMENSIONLESS)}")
+    return lines
+
+
+_ORDERS = {"euler": 1, "rk2": 2, "heun": 2, "rk4": 4}  # explicit methods, whose step is a polynomial; others are exact
+
+
+def _step_for(decay: float, order: int) -> float:
+    """Return x for which the Taylor polynomial of exp(-x) of this order is ``decay``."""
+    from scipy.optimize import brentq
+
+    def excess(x: float) -> float:
+        return math.fsum((-x) ** k / math.factorial(k) for k in range(order + 1)) - decay
+
+    return float(brentq(excess, 0.0, 1.0, xtol=1e-17, rtol=1e-15)) if order > 1 else 1.0 - decay

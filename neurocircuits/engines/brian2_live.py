@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from neurocircuits.compile.equations import RANDOM
 from neurocircuits.compile.plan import Plan
 from neurocircuits.errors import UnsupportedError
 from neurocircuits.randomness import Streams
@@ -31,7 +32,7 @@ class RandomState:
 
     def __init__(self, streams: Streams, plan: Plan) -> None:
         self._seed = int(streams.generator("brian2").integers(2**31))
-        self.used = any(p.random or "rand" in p.threshold for p in plan.driven.values())
+        self.used = any(p.random or any(f"{name}(" in p.threshold for name in RANDOM) for p in plan.driven.values())
         self._numpy: Any = np.random.RandomState(self._seed).get_state()
         self._buffers = {name: np.zeros(1, dtype=np.intp) for name in _BUFFERS}  # addresses of buffers
         self._indices = {name: np.zeros(1, dtype=np.int32) for name in _BUFFERS}  # numbers taken; 0: fill it anew

@@ -12,7 +12,7 @@ import numpy as np
 
 from neurocircuits.compile.plan import Plan, PopulationPlan
 from neurocircuits.declare.protocol import Clamp, Protocol
-from neurocircuits.engines.brian2_events import EventPathways, Traces, spiking_parts, trace_lines
+from neurocircuits.engines.brian2_events import EventPathways, Traces, spiking_parts, trace_equations
 from neurocircuits.engines.brian2_objects import build_group, multiple
 from neurocircuits.engines.brian2_pathways import Pathways, aggregate_unit
 from neurocircuits.engines.brian2_timing import Timing
@@ -122,7 +122,7 @@ class Program:
             shared=list(dict.fromkeys([*overridden, *_read_outside(population)])),
             name=f"group_{name}",
             summed="\n".join(lines),
-            own=trace_lines(self.traces.of(name)),
+            own=trace_equations(self.traces.of(name), self.engine.method, self.engine.dt),
             **spiking_parts(population, self.traces),
         )
         for variable in (*population.states, *population.slow):

@@ -12,7 +12,7 @@ from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import NOTHING, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
-from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts, trace_lines
+from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts, trace_equations
 from neurocircuits.engines.brian2_live import RandomState, SpikeRecorder, load_network, network_state
 from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, owned
 from neurocircuits.engines.brian2_windows import TimedWindow, timed_windows
@@ -82,7 +82,7 @@ class RuntimeSimulation(Simulation):
                     shared,
                     self._paced,
                     name=f"group_{name}" if self.plan.spiking else "",
-                    own=trace_lines(traces.of(name)),
+                    own=trace_equations(traces.of(name), engine.method, engine.dt),
                     **spiking_parts(population, traces),
                 )
                 self.groups[name] = group
@@ -250,10 +250,18 @@ class RuntimeSimulation(Simulation):
                 synapses.variables[LEARNING].get_value()[...] = self._scale(name) if window.plastic else 0.0
         fast = [values.data[state] for values in self.values.values() for state in values.plan.states]
         self._held = [(buffer, buffer.copy()) for buffer in fast] if window.hold else []
+        learning = bool(self._every) and self.learner.any
+        busy = learning or bool(self.products.steps) or (bool(self._sample) and self._recorded)
+        self._idle = bool(self._spiking) and not busy  # the network needs nothing from here until the window ends
         return True
 
     def _step(self) -> None:
         """Follow a state update: learn, end the presentation where its time is over, and feed the next update."""
+        if self._idle and self._left > 1:
+            self._tick += 1
+            self._done += 1
+            self._left -= 1
+            return
         if not self._updates:
             self._updates = [code for each in self.network.sorted_objects for code in each.code_objects]
         self._tick += 1

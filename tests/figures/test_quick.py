@@ -39,6 +39,7 @@ EXPECTED = {
     "seung2018_features",
     "seung2018_sparsity",
     "vogels2011_feedforward",
+    "vogels2011_large",
     "vogels2011_recurrent",
     "zanola2021_activity",
     "zanola2021_inhibition",
