@@ -38,9 +38,12 @@ EXPECTED = {
     "seung2018_decorrelation",
     "seung2018_features",
     "seung2018_sparsity",
+    "vogels2011_delays",
     "vogels2011_feedforward",
     "vogels2011_large",
+    "vogels2011_memory",
     "vogels2011_recurrent",
+    "vogels2011_remapping",
     "zanola2021_activity",
     "zanola2021_inhibition",
 }
