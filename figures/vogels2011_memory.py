@@ -35,7 +35,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
         "timeline": {"settle": "1.5 s", "store": "0.5 s", "quieten": "3.5 s", "cue": "0.5 s", "after": "0.5 s"},
         "control": {"settle": "0.5 s", "store": "0.5 s", "quieten": "0.5 s", "cue": "0.5 s", "after": "0.5 s"},
         "stretch": "0.5 s",
-        "window": 0.5,
+        "window": 1.5,
     },
     False: {"cells": 8000, "eta": "0.05 nS", "timeline": {}, "control": {}, "stretch": "1 s", "window": 1.0},
 }
@@ -311,10 +311,17 @@ FIGURE = Figure(
             ("full",),
         ),
         Claim(
+            "one-assembly",
+            "They fire at least 3 times as fast as the other assembly.",
+            lambda tree: at_least(claim_rate(tree, "uncued") / claim_rate(tree, "other"), 3.0),
+            PORT,
+        ),
+        Claim(
             "other",
             "The other assembly stays at or below its rate before the cue, within a quarter.",
             lambda tree: at_most(claim_rate(tree, "other") / claim_rate(tree, "other", "quiet"), 1.25),
             PORT,
+            ("full",),
         ),
         Claim(
             "control",
@@ -325,6 +332,7 @@ FIGURE = Figure(
                 0.1,
             ),
             PORT,
+            ("full",),
         ),
         Claim(
             "ends",

@@ -290,6 +290,12 @@ def _check_phase(phase: Phase, circuit: Circuit) -> None:
             )
     if missing := [name for name in sources if name not in phase.stimuli]:
         raise ValidationError(f"{owner}.stimuli: source populations {listed(missing)} have no stimulus.")
+    spiking = [p.name for p in circuit.populations if p.is_spiking]
+    asked = () if phase.record is None or isinstance(phase.record.spikes, bool) else phase.record.spikes
+    if missing := [name for name in asked if name not in spiking]:
+        raise ValidationError(
+            f"{owner}.record: population {missing[0]!r} does not spike. Spiking populations: {listed(spiking)}."
+        )
     pathways = {s.name: s for s in circuit.synapses}
     populations = {p.name: p for p in circuit.populations}
     for name in phase.plasticity if isinstance(phase.plasticity, Mapping) else ():

@@ -29,7 +29,7 @@ from neurocircuits.engines.brian2_schedule import Schedule
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.products import DenseProducts
 from neurocircuits.engines.values import contribution, dense, received
-from neurocircuits.errors import DivergenceError, UnsupportedError, ValidationError
+from neurocircuits.errors import DivergenceError, StorageError, UnsupportedError, ValidationError
 from neurocircuits.randomness import Streams
 
 if TYPE_CHECKING:
@@ -144,6 +144,15 @@ class StandaloneSimulation(Simulation):
             )
         temporary = None if self.engine.directory else tempfile.mkdtemp(prefix="neurocircuits-")
         directory = Path(self.engine.directory or temporary or ".")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / ".writable").touch()
+            (directory / ".writable").unlink()
+        except OSError as error:
+            raise StorageError(
+                f"Brian2.directory: '{directory}' cannot be written ({error.strerror}). Name another folder, or leave "
+                "it out for a temporary one."
+            ) from None
         try:
             with owned("numpy", self.engine.dtype, "cpp_standalone", str(directory)) as b2:
                 for name in {s.pathway for p in protocol.phases for s in p.interventions if isinstance(s, Scale)}:

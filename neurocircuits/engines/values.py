@@ -66,14 +66,16 @@ class WeightStore:
         shape = (self.plan.populations[pathway.post].n_units, self.plan.populations[pathway.pre].n_units)
         owner = f"Synapses({pathway.name!r}).weights"
         generators = [streams.generator(what, pathway.name) for what in ("weights", "connectivity")]
+        what = "connectivity" if pathway.events is not None else "weights"
         try:
             if pathway.events is not None:
                 self.pairs[pathway.name] = declaration.connectivity.pairs(generators[1], shape)
+                what = "weights"
                 values = _listed_weights(pathway, generators[0], shape, self.pairs[pathway.name], self.dtype)
             else:
                 values = (weights or declaration.weights).draw(generators[0], shape)
         except ValidationError as error:
-            raise ValidationError(f"{owner}: {error}") from None
+            raise ValidationError(f"Synapses({pathway.name!r}).{what}: {error}") from None
         if values.strides == (0,):  # one number for all
             self._check_drawn(pathway, values[:1], owner)
             return values

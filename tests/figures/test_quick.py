@@ -29,6 +29,8 @@ TRAINED = {  # figures with top layers
 NEEDED = dict.fromkeys(TRAINED, ("torch",))
 EXPECTED = {
     *TRAINED,
+    "balance_brunel",
+    "balance_theory",
     "krotov2019_collapse",
     "krotov2019_norms",
     "krotov2019_pipeline",
