@@ -66,11 +66,11 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
 
 
 def trajectory(slope: Any, start: np.ndarray, n_steps: int = 1200, dt: float = 5e-5) -> np.ndarray:
-    """Return rates from a start on, (time, 2), every 20th step."""
+    """Return rates from a start on, (time, 2), every 4th step."""
     rates = [start]
     for _ in range(n_steps):
         rates.append(rates[-1] + dt * slope(rates[-1]))
-    return np.array(rates[::20])
+    return np.array(rates[::4])
 
 
 def at_rest(w_ee: float, input_i: float, engine: Any, seed: int) -> np.ndarray:

@@ -75,7 +75,7 @@ def draw(trees: list[xr.DataTree]) -> Any:
     figure, axes = panels(1, 4, size=(12.4, 2.9))
     for ax, when in ((axes[0], "before"), (axes[1], "after")):
         spikes = tree[f"/{when}"].ds
-        ax.plot(1e3 * spikes["time"], spikes["unit"], ",", color=EXCITATORY, rasterized=True)
+        ax.plot(1e3 * spikes["time"], spikes["unit"], ".", markersize=1.5, color=EXCITATORY, rasterized=True)
         ax.set(xlabel="time (ms)", ylabel="excitatory cell", title=f"{when} learning", ylim=(0, N_SHOWN))
     for one in trees:
         data = one["/measures"].ds

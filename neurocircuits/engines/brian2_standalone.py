@@ -97,6 +97,13 @@ def _phase_reasons(phase: Phase, plan: Plan) -> list[str]:
     record = phase.record
     if record is None:
         return reasons
+    if record.interval is not None:
+        marks = {"excitation", "inhibition"} & set(record.variables)
+        graded = [n for n in record.populations or plan.driven if any(p.events is None for p in plan.into(n))]
+        if not plan.spiking or any(marks - set(plan.populations[n].marked) for n in graded):
+            reasons.append(
+                f"phase {phase.name!r} records within presentations what graded synapses feed; use device='runtime'"
+            )
     if record.weights_every is not None and any(population.slow for population in plan.populations.values()):
         reasons.append(f"phase {phase.name!r} records slow variables within the phase; use device='runtime'")
     learners = [*plan.plastic, *(name for name, p in plan.populations.items() if p.slow)]

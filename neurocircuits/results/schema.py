@@ -280,7 +280,7 @@ def _check_pathway(group: str, data: xr.Dataset, tree: xr.DataTree, unconstraine
             )
         return
     _attribute(group, data.attrs, "plastic", Integral, (0, 1))
-    if not data.data_vars and _attribute(group, data.attrs, "kept", Integral) == 0:
+    if not data.data_vars and "kept" in data.attrs and _attribute(group, data.attrs, "kept", Integral) == 0:
         return
     weights = _variable(group, data, "w", _FLOAT, [("time", "post", "pre"), ("time", "synapse")])
     _check_snapshot_times(group, data)
