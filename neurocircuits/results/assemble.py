@@ -33,7 +33,8 @@ def assemble(collector: Collector, attributes: dict[str, Any]) -> xr.DataTree:
         for key, rows in part.items():
             blocks.setdefault(key, []).append(rows)
     gathered = {key: np.concatenate(rows) for key, rows in blocks.items()}
-    return xr.DataTree.from_dict({**_frame(collector, attributes), **_datasets(collector, gathered)})
+    cut = not attributes.get("complete", 1)
+    return xr.DataTree.from_dict({**_frame(collector, attributes), **_datasets(collector, gathered, cut)})
 
 
 def stream(collector: Collector, attributes: dict[str, Any], path: str | os.PathLike[str]) -> xr.DataTree:
@@ -50,7 +51,8 @@ def stream(collector: Collector, attributes: dict[str, Any], path: str | os.Path
     """
     import xarray as xr
 
-    write_parts(_frame(collector, attributes), (_datasets(collector, part) for part in collector.rows()), path)
+    cut = not attributes.get("complete", 1)
+    write_parts(_frame(collector, attributes), (_datasets(collector, part, cut) for part in collector.rows()), path)
     return xr.open_datatree(path, engine="zarr", decode_times=False, chunks=None)
 
 
@@ -85,12 +87,16 @@ def _pathway_attributes(collector: Collector, pathway: Any) -> dict[str, Any]:
     return attributes | ({"tied_to": pathway.owner} if pathway.transposed else {})
 
 
-def _datasets(collector: Collector, rows: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return the groups that have rows."""
+def _datasets(collector: Collector, rows: dict[str, np.ndarray], cut: bool = False) -> dict[str, Any]:
+    """Return the groups that have rows; ``cut`` leaves out a row that a run did not finish writing."""
     groups: dict[str, dict[str, np.ndarray]] = {}
     for key, values in rows.items():
         group, _, name = key.rpartition("/")
         groups.setdefault(group.rstrip("/"), {})[name] = values
+    if cut:
+        for group, variables in groups.items():
+            n_whole = min(len(values) for values in variables.values())
+            groups[group] = {name: values[:n_whole] for name, values in variables.items()}
     datasets = {}
     plan = collector.plan
     for group, variables in groups.items():

@@ -50,7 +50,17 @@ EXPECTED = {
     "zanola2021_inhibition",
 }
 
-pytestmark = pytest.mark.parametrize("name", sorted(FIGURES))
+LONG = {  # compile programs, or take many time steps
+    "vogels2011_delays",
+    "vogels2011_feedforward",
+    "vogels2011_memory",
+    "vogels2011_recurrent",
+    "vogels2011_remapping",
+}
+
+pytestmark = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in sorted(FIGURES)]
+)
 
 
 @pytest.fixture(autouse=True)
