@@ -19,7 +19,12 @@ from neurocircuits.models import seung2018, zanola2021
 from neurocircuits.randomness import Streams
 
 
-@pytest.mark.parametrize("name", benchmarks.NAMES)
+COMPILING = ("vogels_recurrent",)  # builds programs and compiles steps, for minutes
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in COMPILING)) for name in benchmarks.NAMES]
+)
 def test_a_benchmark_prints_json(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
