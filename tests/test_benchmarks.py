@@ -18,7 +18,6 @@ from benchmarks.harness import Result, result
 from neurocircuits.models import seung2018, zanola2021
 from neurocircuits.randomness import Streams
 
-
 COMPILING = ("vogels_recurrent",)  # builds programs and compiles steps, for minutes
 
 
