@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from neurocircuits.compile.expressions import check_names, free_names, parse, substitute
+from neurocircuits.compile.expressions import RANDOM, check_names, free_names, parse, substitute
 from neurocircuits.declare.functions import Function, check_identifier
 from neurocircuits.declare.population import Population
 from neurocircuits.errors import UnitError, ValidationError, listed
@@ -24,7 +24,6 @@ OWN_FLAGS = ("input", "slow", "excitatory", "inhibitory", "excitation", "inhibit
 BRIAN_FLAGS = ("unless refractory", "constant over dt")
 
 
-RANDOM = ("rand", "randn", "poisson")  # functions that draw a number for each unit and time step
 NOISE = "xi"  # white noise, as in stochastic differential equations
 _POLARITY = {(): 0, ("excitatory",): 1, ("inhibitory",): -1}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Mapping
 
-from neurocircuits.compile.equations import RANDOM, ParsedEquations, expand_functions, expression_dimension
-from neurocircuits.compile.expressions import check_names, parse
+from neurocircuits.compile.equations import ParsedEquations, expand_functions, expression_dimension
+from neurocircuits.compile.expressions import RANDOM, check_names, parse
 from neurocircuits.compile.plan import EventPlan
 from neurocircuits.declare.functions import Function
 from neurocircuits.declare.population import Population
@@ -55,7 +55,8 @@ def reset(population: Population, parsed: ParsedEquations, functions: Mapping[st
     """
     owner = f"Population({population.name!r}).reset"
     lines = []
-    for line in filter(None, (part.strip() for part in (population.reset or "").replace(";", "\n").splitlines())):
+    written = (part.split("#")[0].strip() for part in (population.reset or "").replace(";", "\n").splitlines())
+    for line in filter(None, written):
         target, operator, text = _statement(line, parsed.states, parsed.dimensions, functions, owner)
         lines.append(f"{target} {operator}= {text}")
     return "\n".join(lines)
@@ -70,9 +71,10 @@ def _statement(
 ) -> tuple[str, str, str]:
     """Return the target of a statement, its operator (empty for a plain assignment) and its expression."""
     try:
-        node = ast.parse(line).body[0]
+        statements = ast.parse(line).body
     except SyntaxError as error:
         raise ValidationError(f"{owner}: {line!r} is not a statement ({error.msg}).") from None
+    node = statements[0] if len(statements) == 1 else None
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         target, operator = node.targets[0], ""
     elif isinstance(node, ast.AugAssign) and type(node.op) in _OPERATORS:

@@ -27,6 +27,9 @@ _ALLOWED = (
 )  # fmt: skip
 
 
+RANDOM = ("rand", "randn", "poisson")  # functions that draw a number for each unit and time step
+
+
 def _exprel(x: Any) -> Any:
     from scipy.special import exprel
 

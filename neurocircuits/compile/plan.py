@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from neurocircuits.compile.expressions import Expression
+from neurocircuits.compile.expressions import RANDOM, Expression
 from neurocircuits.compile.fixed_points import ThresholdLinear
 from neurocircuits.compile.separable import Term
 from neurocircuits.declare.circuit import Circuit
@@ -335,10 +336,23 @@ class Plan:
         return any(p.is_spiking for p in self.populations.values())
 
     @property
+    def random(self) -> bool:
+        """Whether anything draws random numbers while it runs."""
+        texts = [text for p in self.populations.values() for text in (p.threshold, p.reset)]
+        events = [p.events for p in self.pathways.values() if p.events is not None]
+        texts += [text for one in events for text in (one.transmits, one.on_pre, one.on_post)]
+        drawing = any(re.search(rf"\b({'|'.join(RANDOM)})\(", text) for text in texts)
+        return drawing or any(p.random for p in self.populations.values())
+
+    @property
     def learners(self) -> tuple[str, ...]:
         """Pathways that learn, and populations with slow variables."""
         learning = [name for name, p in self.pathways.items() if p.events is not None and p.events.learns]
         return (*self.plastic, *learning, *(name for name, p in self.populations.items() if p.slow))
+
+    def shape(self, pathway: PathwayPlan) -> tuple[int, int]:
+        """Return the numbers of postsynaptic and presynaptic units of a pathway."""
+        return self.populations[pathway.post].n_units, self.populations[pathway.pre].n_units
 
     def into(self, population: str) -> list[PathwayPlan]:
         """Pathways that end at a population."""

@@ -63,8 +63,8 @@ def spiking_parts(population: PopulationPlan, traces: Traces) -> dict[str, Any]:
     if not population.is_spiking:
         return {}
     raised = [f"{name} += 1" for name in traces.raised(population.name)]
-    parts: dict[str, Any] = {"threshold": population.threshold, "events": {}}
-    parts["reset"] = "\n".join([*population.reset.splitlines(), *raised]) or None
+    reset = "\n".join([*population.reset.splitlines(), *raised])
+    parts: dict[str, Any] = {"threshold": population.threshold, "reset": reset or None}
     if population.declaration.refractory is not None:
         value = population.declaration.refractory
         parts["refractory"] = quantity_of(value.value, value.dimension)
@@ -147,7 +147,7 @@ class EventPathways:
         if weights.flags.writeable:
             lines.append(f"w : {unit_text(unit)}")
         else:
-            namespace["w"] = quantity_of(float(weights[0]) if len(weights) else 0.0, unit)
+            namespace["w"] = quantity_of(float(weights[0]), unit)
         if events.learns:
             lines.append(f"{LEARNING} : 1 (shared)")
             lines += self._parameters(pathway, namespace)
@@ -197,9 +197,13 @@ class EventPathways:
         return lines
 
     def _transmission(self, pathway: PathwayPlan, events: EventPlan) -> str:
-        short = pathway.declaration.short_term
-        factor = "" if short is None else f"({short.factor})*"
-        return f"{pathway.input}_post {'+' if pathway.applied_sign > 0 else '-'}= {factor}({events.transmits})"
+        """Return the statement of a transmission; what is more than a weight is cut at 0, so that no sign turns."""
+        short, sent = pathway.declaration.short_term, events.transmits
+        sent = sent if short is None else f"({short.factor})*({sent})"
+        if sent != "w" and not self.plan.circuit.unconstrained:
+            fed = unit_text(self.plan.populations[pathway.post].dimensions[pathway.input])
+            sent = f"clip({sent}, {with_unit(0.0, fed)}, {with_unit(np.inf, fed)})"
+        return f"{pathway.input}_post {'+' if pathway.applied_sign > 0 else '-'}= {sent}"
 
     def _change(self, pathway: PathwayPlan, text: str, unit: Dimension) -> str:
         """Return the statement that changes the weights by what a rule says, within their bounds."""
@@ -231,7 +235,8 @@ def trace_equations(traces: dict[str, float], method: str, dt: float) -> list[st
     return lines
 
 
-_ORDERS = {"euler": 1, "rk2": 2, "heun": 2, "rk4": 4}  # explicit methods, whose step is a polynomial; others are exact
+# Explicit methods, whose step is a polynomial of this order; others are exact.
+_ORDERS = {"euler": 1, "milstein": 1, "rk2": 2, "heun": 2, "rk4": 4}
 
 
 def _step_for(decay: float, order: int) -> float:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from neurocircuits.compile.equations import RANDOM
 from neurocircuits.compile.plan import Plan
 from neurocircuits.errors import UnsupportedError
 from neurocircuits.randomness import Streams
@@ -32,7 +31,7 @@ class RandomState:
 
     def __init__(self, streams: Streams, plan: Plan) -> None:
         self._seed = int(streams.generator("brian2").integers(2**31))
-        self.used = any(p.random or any(f"{name}(" in p.threshold for name in RANDOM) for p in plan.driven.values())
+        self.used = plan.random
         self._numpy: Any = np.random.RandomState(self._seed).get_state()
         self._buffers = {name: np.zeros(1, dtype=np.intp) for name in _BUFFERS}  # addresses of buffers
         self._indices = {name: np.zeros(1, dtype=np.int32) for name in _BUFFERS}  # numbers taken; 0: fill it anew
@@ -186,6 +185,6 @@ def _own(owner: Any) -> dict[str, Any]:
         and variable.owner is not None
         and variable.owner.name == owner.name
         and not variable.constant
-        and name not in ("_spikespace", "delay")
+        and name not in ("_spikespace", "delay", "w")  # weights are kept by their owners
         and not name.startswith("_synaptic")
     }

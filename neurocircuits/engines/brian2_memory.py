@@ -38,8 +38,7 @@ def needs(plan: Plan, protocol: Protocol) -> Needs:
     total = plastic = 0.0
     for pathway in plan.pathways.values():
         if pathway.events is not None:
-            shape = (plan.populations[pathway.post].n_units, plan.populations[pathway.pre].n_units)
-            n = pathway.declaration.connectivity.n_expected(shape)
+            n = pathway.declaration.connectivity.n_expected(plan.shape(pathway))
             total += n
             plastic += n if pathway.events.learns else 0.0
     copies = _PER_COPY * (len(protocol.phases) - 1)

@@ -141,6 +141,12 @@ class RuntimeSimulation(Simulation):
         self._timetables = {}
         if self.network is None:
             self._build()
+        for scale in (i for i in phase.interventions if isinstance(i, Scale)):
+            if scale.pathway in self.events.synapses and "w" not in self.events.synapses[scale.pathway].variables:
+                raise ValidationError(
+                    f"Phase({phase.name!r}).interventions: the weights of {scale.pathway!r} are built into the network "
+                    "as one constant; call prepare(protocol) first."
+                )
         for name, synapses in self.events.synapses.items():
             for parameter, value in self.parameters[name].items():
                 if f"rule_{parameter}" in synapses.variables:

@@ -147,7 +147,7 @@ class Schedule:
     def _check_memory(self, plan: Plan, protocol: Protocol) -> None:
         if any(phase.record is not None and phase.record.weights_every for phase in protocol.phases):
             learning = [p for p in plan.pathways.values() if p.rule is not None or (p.events and p.events.learns)]
-            sizes = [plan.populations[p.pre].n_units * plan.populations[p.post].n_units for p in learning]
+            sizes = [p.declaration.connectivity.n_expected(plan.shape(p)) for p in learning]
             if 8 * sum(sizes) * self.n_slots > _MOST_BYTES:
                 raise _too_large("record of weights")
         if any(phase.record is not None and phase.record.variables for phase in protocol.phases):

@@ -63,7 +63,7 @@ class WeightStore:
 
     def _draw(self, pathway: PathwayPlan, streams: Streams, weights: Any = None) -> np.ndarray:
         declaration = pathway.declaration
-        shape = (self.plan.populations[pathway.post].n_units, self.plan.populations[pathway.pre].n_units)
+        shape = self.plan.shape(pathway)
         owner = f"Synapses({pathway.name!r}).weights"
         generators = [streams.generator(what, pathway.name) for what in ("weights", "connectivity")]
         what = "connectivity" if pathway.events is not None else "weights"

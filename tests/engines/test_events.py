@@ -21,7 +21,7 @@ def told(
     device: str = "runtime",
     record: nc.Record | None = None,
     plasticity: object = True,
-    dtype: str = "float64",
+    method: str = "euler",
     **synapses: object,
 ) -> xr.DataTree:
     """Run a pathway from cells I to cells E that fire when they are told to, one presentation for each time step."""
@@ -41,7 +41,7 @@ def told(
     )
     shown = {f"tell_{name}": nc.Patterns(spikes.astype(float), duration=DT) for name, spikes in fired.items()}
     phase = nc.Phase("told", shown, plasticity=plasticity, record=record)
-    return run(circuit, nc.Protocol([phase]), engine=nc.Brian2(dt=DT, device=device, dtype=dtype))
+    return run(circuit, nc.Protocol([phase]), engine=nc.Brian2(dt=DT, device=device, method=method))
 
 
 def learned(tree: xr.DataTree) -> np.ndarray:
@@ -95,6 +95,40 @@ def test_pair_stdp_has_its_window() -> None:
     tree = told(fired, nc.PairSTDP(0.01, 0.012, "17 ms", "34 ms"), connectivity=nc.OneToOne())
     expected = np.where(lags > 0, 0.01 * np.exp(-lags * DT / 0.017), -0.012 * np.exp(lags * DT / 0.034))
     np.testing.assert_allclose(learned(tree) - 1, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["exponential_euler", "rk2", "rk4"])
+def test_traces_decay_exactly_whatever_the_method(method: str) -> None:
+    """Rejects a window that depends on how the cells are integrated."""
+    fired = {name: np.zeros((400, 1), dtype=bool) for name in ("I", "E")}
+    fired["I"][50], fired["E"][350] = True, True
+    tree = told(fired, nc.Vogels(ETA, "0 Hz", TAU), method=method)
+    np.testing.assert_allclose(learned(tree) - 1, ETA * np.exp(-300 * DT / TAU), rtol=0, atol=1e-12)
+
+
+def test_what_a_spike_sends_never_turns_its_sign() -> None:
+    """Rejects short-term plasticity, written as text, by which an inhibitory spike excites."""
+    fired = {"I": np.zeros((40, 1), dtype=bool), "E": np.zeros((40, 1), dtype=bool)}
+    fired["I"][[5, 20]] = True
+    turning = nc.ShortTerm({"x": (1.0, "10 s")}, "x", after={"x": "x - 1.5"})
+    tree = told(fired, None, 1.0, record=nc.Record("g", populations=("E",)), short_term=turning)
+    g = tree["/populations/E"].ds["g"].values[:, 0]
+    assert g.max() == pytest.approx(1.0)
+    np.testing.assert_allclose(g[21:], g[5] * (1 - DT / 0.01) ** np.arange(16, 35))  # the second spike sends nothing
+
+
+def test_random_numbers_of_a_reset_follow_the_seed() -> None:
+    """Rejects random numbers that are drawn from whatever the caller's generator holds."""
+    cells = nc.Population(
+        "E", 5, "dv/dt = 1/tau : 1", parameters={"tau": "5 ms"}, threshold="v > 1", reset="v = rand()  # anywhere"
+    )
+    protocol = nc.Protocol([nc.Phase("run", duration="50 ms", record=nc.Record("v"))])
+    found = []
+    for seed in (0, 0, 1):
+        tree = run(nc.Circuit("c", [cells], []), protocol, engine=nc.Brian2(dt="0.1 ms"), seed=seed)
+        found.append(tree["/populations/E"].ds["v"].values)
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
 
 
 def test_weights_stay_to_the_bit_without_plasticity_or_input() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +59,6 @@ def lif(
     w: np.ndarray,
     n_steps: int,
     settings: dict[str, float],
-    change: Callable[[Any], None] | None = None,
 ) -> tuple[list[tuple[int, int]], np.ndarray]:
     """Return spikes (step, unit) and final voltages of leaky cells with one exponential conductance between them.
 
