@@ -16,6 +16,7 @@ import pytest
 
 import neurocircuits as nc
 from neurocircuits.engines.checkpoint import Checkpoint
+from neurocircuits.results.collect import Collector
 from tests.references.circuits import learning_circuit, recorded, run, weights
 
 ROOT = Path(__file__).parents[1]
@@ -255,6 +256,25 @@ def test_ctrl_c_saves_what_was_recorded(tmp_path: Path, unbroken: object) -> Non
     assert snapshots["time"].values[-1] == pytest.approx(tree["/populations/E"].ds["time"].values[-1])
     identical(nc.resume(folder, progress=False), unbroken)
     assert nc.load(store).attrs["complete"] == 1
+
+
+def test_an_interrupt_in_the_middle_of_a_snapshot_loses_no_more_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rejects a result that cannot be assembled because one variable has a row more than the others."""
+    put, seen = Collector._put, []
+
+    def interrupted(self: Collector, key: str, rows: np.ndarray) -> None:
+        put(self, key, rows)
+        seen.append(key)
+        if seen.count("slow/E/log_gain") == 2 and key == "slow/E/log_gain":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Collector, "_put", interrupted)
+    with pytest.raises(nc.InterruptedRun) as caught:
+        nc.run(long_circuit(), long_protocol(), ENGINE, progress=False)
+    tree = caught.value.tree
+    assert tree.attrs["complete"] == 0
+    assert tree["/slow/E"].ds.sizes["time"] == 1
+    assert tree["/populations/E"].ds.sizes["time"] > 10
 
 
 def test_bad_checkpoints_are_refused(tmp_path: Path) -> None:
