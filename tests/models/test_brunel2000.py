@@ -116,13 +116,9 @@ def test_a_small_network_fires_at_the_rate_of_mean_field(external: str) -> None:
 
 @pytest.mark.slow
 def test_the_full_network_fires_at_the_published_rates() -> None:
-    """C, asynchronous, as mean field; B and D, which are not, as printed: 60.7 and 5.5 Hz.
-
-    Over 1 s the rate of D spreads by 0.5 Hz between seeds, since its oscillation is slow.
-    """
-    assert rates(brunel2000.panel("C"), 0.5, target="cython") == pytest.approx([37.95] * 2, rel=0.02)
-    assert rates(brunel2000.panel("B"), 0.5, target="cython") == pytest.approx([60.7] * 2, rel=0.03)
-    assert rates(brunel2000.panel("D"), 2.0, target="cython") == pytest.approx([5.5] * 2, rel=0.2)
+    """B, C and D within a tenth of the printed simulations; 5 s for D, since its oscillation is slow."""
+    for name, seconds, published in (("B", 0.5, 60.7), ("C", 0.5, 37.7), ("D", 5.0, 5.5)):
+        assert rates(brunel2000.panel(name), seconds, target="cython") == pytest.approx([published] * 2, rel=0.1)
 
 
 def test_predicted_rates_of_the_panels() -> None:
