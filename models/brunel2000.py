@@ -46,6 +46,20 @@ _VOLTAGE = {
     "diffusion": "dv/dt = (mu - v)/tau + sigma*xi/sqrt(tau) : volt (unless refractory, input)",
 }
 
+_RATE = "dr/dt = (lif_rate(mean, sqrt(variance), tau, theta, v_reset, t_ref) - r)/tau : Hz\n"
+_TRANSFER = {
+    "poisson": _RATE
+    + """
+        mean = tau*(v_drive + J*nu) : volt
+        variance = tau*(v_drive_variance + J**2*nu) : volt**2
+    """,
+    "diffusion": _RATE
+    + """
+        mean = mu + tau*v_drive : volt
+        variance = sigma**2 + tau*v_drive_variance : volt**2
+    """,
+}
+
 
 def circuit(
     g: float = 5.0,
@@ -105,7 +119,10 @@ def circuit(
     jump, high, low = (_volts(value, name) for value, name in ((J, "J"), (threshold, "threshold"), (reset, "reset")))
     membrane = seconds(tau, "brunel2000.circuit: tau")
     rate = nu_ext_ratio * high / (jump * membrane)  # of all external afferents of a cell together
-    equations, parameters = _VOLTAGE[external], {"tau": f"{membrane} s", "theta": f"{high} V", "v_reset": f"{low} V"}
+    equations, parameters = (
+        _VOLTAGE[external],
+        {"tau": f"{membrane} s", "theta": f"{high} V", "v_reset": f"{low} V", "t_ref": refractory},
+    )
     if external == "poisson":
         equations += "\ncount = poisson(nu*dt) : 1 (constant over dt)"
         parameters |= {"J": f"{jump} V", "nu": f"{rate} Hz"}
@@ -122,6 +139,7 @@ def circuit(
             threshold="v > theta",
             reset="v = v_reset",
             refractory=refractory,
+            transfer=_TRANSFER[external],
         )
         for name, n, sign in (
             ("E", n_excitatory, "excitatory"),

@@ -65,6 +65,7 @@ _CONSTANTS = {
 _NETWORK_CONSTANTS = {key: value for key, value in _CONSTANTS.items() if key != "tau_m"} | {
     "C": "200 pF",
     "background": "200 pA",
+    "t_ref": "5 ms",
 }
 _NETWORK_CELL = """
     dv/dt = (g_leak*(v_rest - v) + g_e*(E_e - v) + g_i*(E_i - v) + background)/C : volt (unless refractory)
@@ -73,6 +74,17 @@ _NETWORK_CELL = """
     i_e = g_e*(E_e - v) : amp (excitation)
     i_i = g_i*(v - E_i) : amp (inhibition)
 """
+_TRANSFER = """
+    dr/dt = (lif_rate(mean, sqrt(2*variance), tau, v_threshold, v_rest, t_ref) - r)*g_leak/C : Hz
+    mean_e = tau_e*g_e_drive : siemens
+    mean_i = tau_i*g_i_drive : siemens
+    g_total = g_leak + mean_e + mean_i : siemens
+    tau = C/g_total : second
+    mean = (g_leak*v_rest + mean_e*E_e + mean_i*E_i + background)/g_total : volt
+    noise_e = g_e_drive_variance*(tau_e*(E_e - mean)/g_total)**2/(tau + tau_e) : volt**2
+    noise_i = g_i_drive_variance*(tau_i*(E_i - mean)/g_total)**2/(tau + tau_i) : volt**2
+    variance = (noise_e + noise_i)/2 : volt**2
+"""  # Kuhn et al. (2004) and Richardson (2004): conductances as an effective time constant
 
 
 def circuit(network: str = "feedforward", **settings: Any) -> Circuit:
@@ -276,7 +288,8 @@ def recurrent(
             initial={"v": Normal(-0.06, 0.005) if v_start is None else v_start},
             threshold="v > v_threshold",
             reset="v = v_rest",
-            refractory="5 ms",
+            refractory=_NETWORK_CONSTANTS["t_ref"],
+            transfer=_TRANSFER,
         )
         for name, n, sign in (("E", n_excitatory, "excitatory"), ("I", n_inhibitory, "inhibitory"))
     ]

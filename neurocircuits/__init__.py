@@ -28,6 +28,7 @@ _HOME = {
         "Constant", "Given", "Lognormal", "Normal", "Normalise", "Paired", "Symmetric", "Tied", "Uniform",
     ),
     "neurocircuits.compile.compiler": ("compile_circuit",),
+    "neurocircuits.compile.mean_field": ("mean_field",),
     "neurocircuits.engines.steady_state": ("SteadyState",),
     "neurocircuits.engines.brian2_engine": ("Brian2",),
     "neurocircuits.simulation": ("resume", "run"),
@@ -42,6 +43,7 @@ __all__ = ["__version__", *sorted(_WHERE)]
 
 if TYPE_CHECKING:
     from neurocircuits.compile.compiler import compile_circuit as compile_circuit
+    from neurocircuits.compile.mean_field import mean_field as mean_field
     from neurocircuits.declare.circuit import Circuit as Circuit
     from neurocircuits.declare.connectivity import (  # noqa: F401
         AllToAll,

@@ -181,7 +181,7 @@ class _Run:
         self.watch, self.watch_every = watch, watch_every
         self.checkpoint: Checkpoint | None = None
         protocol.check(circuit)
-        self.plan: Plan = compile_circuit(circuit)
+        self.plan: Plan = compile_circuit(engine.reads(circuit))
         check_supported(engine, self.plan, protocol)
         for phase in protocol.phases:
             self.plan.with_parameters({key: value.value for key, value in phase.parameters.items()})

@@ -118,6 +118,8 @@ def weights(tree: xr.DataTree, pathway: str, phase: str | None = None) -> xr.Dat
     data = group(tree, "synapses", pathway)
     if "tied_to" in data.attrs:
         owner = weights(tree, data.attrs["tied_to"], phase)
+        if not data.attrs.get("transposed", 1):
+            return owner
         return owner.rename(post="pre", pre="post").transpose("post", "pre")
     last = snapshot(data, f"synapses '{pathway}'", "w", phase)
     if "synapse" not in last.dims:

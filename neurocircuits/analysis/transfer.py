@@ -12,7 +12,6 @@ appendix A.1. Fourcaud and Brunel (2002) and Schuecker, Diesmann and Helias (201
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +19,21 @@ import numpy as np
 from scipy.special import erf, erfcx
 
 from neurocircuits.errors import ValidationError
+from neurocircuits.siegert import (
+    FAR_ABOVE,
+    FAR_BELOW,
+    NEGLIGIBLE,
+    distances,
+    integral,
+    mean_interval,
+    over_arsinh,
+    rate_between,
+    reach,
+)
 
 Array = np.ndarray
 COLOUR = 2.0652531522
 """alpha = sqrt(2) |zeta(1/2)|: half of it times sqrt(tau_synapse/tau) shifts threshold and reset, in units of sigma."""
-
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
-_NEGLIGIBLE = 40.0  # exp(-40) is 4e-18
-_FAR_BELOW, _FAR_ABOVE = 1e3, -1e6  # distances of the threshold beyond which rates are 0, and those without noise
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,7 @@ class LeakyCell:
         mu, sigma = np.broadcast_arrays(np.asarray(mu, float), np.asarray(sigma, float))
         if not (sigma >= 0).all():
             raise ValidationError(f"sigma: {float(np.min(sigma))!r} is negative; it is the size of a noise.")
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            low, high = ((v - mu) / sigma for v in (self.reset, self.threshold))
-            low, high = (np.where(np.isnan(y), np.inf, y) for y in (low, high))  # on it without noise: not above
+        low, high = (distances(mu, sigma, v) for v in (self.reset, self.threshold))
         shift = 0.5 * COLOUR * math.sqrt(self.tau_synapse / self.tau)
         return low + shift, high + shift
 
@@ -113,18 +117,8 @@ def lif_rate(mu: Any, sigma: Any, cell: LeakyCell) -> Array:
     (0.0, 41.71)
     """
     low, high = cell.limits(mu, sigma)
-    noisy = (high < _FAR_BELOW) & (high > _FAR_ABOVE)
-    rates = np.zeros(high.shape)
-    if noisy.any():
-        a, b = low[noisy], high[noisy]
-        rates[noisy] = np.exp(-(np.maximum(b, 0.0) ** 2)) / _mean_interval(a, b, cell)
-    quiet = ~noisy & (high < 0)
-    if quiet.any():
-        mean = np.broadcast_to(np.asarray(mu, float), high.shape)[quiet]
-        rates[quiet] = 1.0 / (
-            cell.refractory + cell.tau * np.log1p((cell.threshold - cell.reset) / (mean - cell.threshold))
-        )
-    return rates[()]
+    settings = (mu, cell.tau, cell.threshold, cell.reset, cell.refractory)
+    return rate_between(low, high, *(np.broadcast_to(np.asarray(value, float), high.shape) for value in settings))
 
 
 def lif_cv(mu: Any, sigma: Any, cell: LeakyCell) -> Array:
@@ -153,63 +147,27 @@ def lif_cv(mu: Any, sigma: Any, cell: LeakyCell) -> Array:
     """
     low, high = cell.limits(mu, sigma)
     cv = np.where(np.isfinite(high) | (high < 0), 0.0, np.nan)
-    noisy = np.isfinite(high) & (high > _FAR_ABOVE)
+    noisy = np.isfinite(high) & (high > FAR_ABOVE)
     if noisy.any():
-        b = np.minimum(high[noisy], _FAR_BELOW)  # beyond, nothing changes any more
+        b = np.minimum(high[noisy], FAR_BELOW)  # beyond, nothing changes any more
         a = b - (high[noisy] - low[noisy])
         spread = _outer_below(np.maximum(-b, 0.0), np.maximum(-a, 0.0)) * np.exp(-2 * np.maximum(b, 0.0) ** 2)
         spread = spread + _outer_above(np.maximum(a, 0.0), np.maximum(b, 0.0))
-        cv[noisy] = math.sqrt(2 * math.pi) * cell.tau / _mean_interval(a, b, cell) * np.sqrt(spread)
+        cv[noisy] = math.sqrt(2 * math.pi) * cell.tau / mean_interval(a, b, cell.tau, cell.refractory) * np.sqrt(spread)
     return cv[()]
-
-
-def _integral(function: Callable[[Array], Array], a: Array, b: Array) -> Array:
-    """Integrate from ``a`` to ``b``, elementwise."""
-    half = 0.5 * (b - a)
-    return (function((0.5 * (a + b))[..., None] + half[..., None] * _NODES) @ _WEIGHTS) * half
-
-
-def _mean_interval(a: Array, b: Array, cell: LeakyCell) -> Array:
-    """Return the mean interval between spikes times exp(-max(b, 0)^2)."""
-    below = _over_arsinh(erfcx, np.maximum(-b, 0.0), np.maximum(-a, 0.0), np.inf)
-    top = np.maximum(b, 0.0)
-    width = np.minimum(top - np.maximum(a, 0.0), _reach(top, _NEGLIGIBLE))
-    above = _integral(
-        lambda s: np.exp(-s * (2 * top[..., None] - s)) * (1 + erf(top[..., None] - s)), np.zeros_like(top), width
-    )
-    scale = np.exp(-(top**2))
-    return cell.refractory * scale + cell.tau * math.sqrt(math.pi) * (scale * below + above)
-
-
-def _reach(x: Array, exponent: float) -> Array:
-    """Return the s at which x^2 - (x - s)^2 is ``exponent``, or x where it is nowhere."""
-    root = np.sqrt(np.maximum(x**2 - exponent, 0.0))
-    return np.where(x**2 > exponent, exponent / np.maximum(x + root, 1e-300), x)
-
-
-def _over_arsinh(function: Callable[[Array], Array], a: Array, b: Array, longest: float) -> Array:
-    """Integrate a function that decays like a power from a >= 0 to b, over arsinh x."""
-    start = np.arcsinh(a)
-    stop = np.minimum(np.arcsinh(b), np.maximum(start, 3.0) + longest)
-    middle = np.clip(3.0, start, stop)
-
-    def integrand(t: Array) -> Array:
-        return function(np.sinh(t)) * np.cosh(t)
-
-    return _integral(integrand, start, middle) + _integral(integrand, middle, stop)
 
 
 def _inner_below(x: Array) -> Array:
     """Return exp(x^2) times the integral of exp(u^2) (1 + erf u)^2 from -inf to -x, for x >= 0."""
-    stop = _NEGLIGIBLE / (x + np.sqrt(x**2 + _NEGLIGIBLE))
-    return _integral(
+    stop = NEGLIGIBLE / (x + np.sqrt(x**2 + NEGLIGIBLE))
+    return integral(
         lambda s: np.exp(-s * (2 * x[..., None] + s)) * erfcx(s + x[..., None]) ** 2, np.zeros_like(x), stop
     )
 
 
 def _outer_below(a: Array, b: Array) -> Array:
     """Integrate what `_inner_below` returns from a to b."""
-    return _over_arsinh(_inner_below, a, b, 0.5 * _NEGLIGIBLE)
+    return over_arsinh(_inner_below, a, b, 0.5 * NEGLIGIBLE)
 
 
 def _outer_above(a: Array, b: Array) -> Array:
@@ -217,14 +175,14 @@ def _outer_above(a: Array, b: Array) -> Array:
     at_zero = _inner_below(np.zeros(1))
 
     def inner(x: Array) -> Array:  # exp(-x^2) h(x)
-        rest = _integral(
+        rest = integral(
             lambda s: np.exp(-s * (2 * x[..., None] - s)) * (1 + erf(x[..., None] - s)) ** 2,
             np.zeros_like(x),
-            _reach(x, _NEGLIGIBLE),
+            reach(x, NEGLIGIBLE),
         )
         return np.exp(-(x**2)) * at_zero + rest
 
-    width = np.minimum(b - a, _reach(b, 0.5 * _NEGLIGIBLE))
-    return _integral(
+    width = np.minimum(b - a, reach(b, 0.5 * NEGLIGIBLE))
+    return integral(
         lambda s: np.exp(-2 * s * (2 * b[..., None] - s)) * inner(b[..., None] - s), np.zeros_like(b), width
     )

@@ -105,7 +105,8 @@ def _groups(tree: xr.DataTree) -> str:
         if node.path == "/diagnostics/phases" or not (data.data_vars or "tied_to" in data.attrs):
             continue
         sizes = " x ".join(f"{name} {n}" for name, n in data.sizes.items())
-        held = ", ".join(map(str, data.data_vars)) or f"the transpose of {data.attrs['tied_to']}"
+        read = "the transpose of " if data.attrs.get("transposed", 1) else "the weights of "
+        held = ", ".join(map(str, data.data_vars)) or f"{read}{data.attrs['tied_to']}"
         rows.append((node.path, held, sizes, size_text(data.nbytes)))
     return table(rows, ["group", "variables", "sizes", "memory"])
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from neurocircuits.compile.expressions import RANDOM, check_names, free_names, parse, substitute
+from neurocircuits.compile.expressions import NUMPY_FUNCTIONS, RANDOM, check_names, free_names, parse, substitute
 from neurocircuits.declare.functions import Function, check_identifier
 from neurocircuits.declare.population import Population
 from neurocircuits.errors import UnitError, ValidationError, listed
@@ -125,6 +125,14 @@ def parse_equations(population: Population, functions: Mapping[str, Function]) -
     return parsed
 
 
+def equation_lines(population: Population) -> dict[str, str]:
+    """Return the line of each variable of a population's equations."""
+    import_brian2()
+    from brian2 import Equations
+
+    return {name: str(Equations([equation])) for name, equation in Equations(population.equations).items()}
+
+
 def _sort(
     equation: Any, parsed: ParsedEquations, population: Population, functions: Mapping[str, Function], owner: str
 ) -> None:
@@ -195,6 +203,7 @@ def _check_mappings(parsed: ParsedEquations, population: Population) -> None:
 def brian_functions() -> dict[str, Any]:
     """Return Brian 2 functions that it does not have itself."""
     from brian2 import Function as BrianFunction
+    from brian2 import hertz, second, volt
 
     rectify = BrianFunction(
         lambda x: np.maximum(x, 0.0),
@@ -208,7 +217,14 @@ def brian_functions() -> dict[str, Any]:
     rectify.implementations.add_implementation(
         "cython", "cdef double rectify(double x) noexcept:\n    return x if x > 0.0 else 0.0\n"
     )
-    return {"rectify": rectify}
+    lif = BrianFunction(
+        NUMPY_FUNCTIONS["lif_rate"],
+        arg_units=[volt, volt, second, volt, volt, second],
+        return_unit=hertz,
+        arg_types=["float"] * 6,
+        return_type="float",
+    )
+    return {"rectify": rectify, "lif_rate": lif}
 
 
 def expression_dimension(text: str, dimensions: Mapping[str, Dimension], owner: str) -> Dimension:

@@ -36,6 +36,12 @@ def _exprel(x: Any) -> Any:
     return exprel(x)
 
 
+def _lif_rate(*arguments: Any) -> Any:
+    from neurocircuits.siegert import lif_rate
+
+    return lif_rate(*arguments)
+
+
 def _integer_power(base: Any, exponent: int) -> Any:
     result = base
     for _ in range(exponent - 1):
@@ -51,6 +57,7 @@ NUMPY_FUNCTIONS: dict[str, Any] = {
     "logical_or": np.logical_or,
     "logical_not": np.logical_not,
     "exprel": _exprel,
+    "lif_rate": _lif_rate,
     "integer_power": _integer_power,
 } | {
     name: getattr(np, name)

@@ -68,7 +68,7 @@ def compile_pathway(
     return PathwayPlan(
         declaration=synapses,
         owner=shared.owner if shared is not None else str(synapses.name),
-        transposed=isinstance(shared, Tied),
+        transposed=isinstance(shared, Tied) and shared.transposed,
         part=-1 if isinstance(shared, Paired) else int(owns_pair),
         sign=1 if circuit.unconstrained else pre.sign_value,
         applied_sign=1 if polarity or circuit.unconstrained else pre.sign_value,

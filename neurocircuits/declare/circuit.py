@@ -103,11 +103,13 @@ class Circuit:
             )
         n_units = {p.name: p.n_units for p in self.populations}
         if isinstance(synapses.weights, Tied):
-            if (n_units[synapses.post], n_units[synapses.pre]) != (n_units[other.pre], n_units[other.post]):
+            shape = (n_units[other.post], n_units[other.pre])
+            shape = shape[::-1] if synapses.weights.transposed else shape
+            if (n_units[synapses.post], n_units[synapses.pre]) != shape:
+                what = f"the transpose of {name!r}" if synapses.weights.transposed else repr(name)
                 raise ValidationError(
-                    f"{where}.weights: the transpose of {name!r} has shape ({n_units[other.pre]}, "
-                    f"{n_units[other.post]}), "
-                    f"not (post, pre) = ({n_units[synapses.post]}, {n_units[synapses.pre]})."
+                    f"{where}.weights: {what} has shape {shape}, not (post, pre) = ({n_units[synapses.post]}, "
+                    f"{n_units[synapses.pre]})."
                 )
             return
         if other.post != synapses.post or n_units[other.pre] != n_units[synapses.pre]:

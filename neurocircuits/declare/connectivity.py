@@ -18,6 +18,20 @@ from neurocircuits.errors import ValidationError
 Pairs = tuple[np.ndarray, np.ndarray]
 
 
+class _Listed:
+    """A connectivity that is drawn as a list."""
+
+    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+        """Return which synapses exist, the same that ``pairs`` lists."""
+        mask = np.zeros(shape, dtype=bool)
+        mask[self.pairs(generator, shape)] = True
+        return mask
+
+    def pairs(self, generator: np.random.Generator, shape: tuple[int, int]) -> Pairs:
+        """Return the post and the pre index of each synapse."""
+        raise NotImplementedError
+
+
 @declaration
 @dataclass(frozen=True)
 class AllToAll:
@@ -64,7 +78,7 @@ class OneToOne:
 
 @declaration
 @dataclass(frozen=True)
-class Probability:
+class Probability(_Listed):
     """Connect each pair with a probability."""
 
     probability: float
@@ -77,11 +91,6 @@ class Probability:
     def n_expected(self, shape: tuple[int, int]) -> float:
         """Return about how many synapses there are."""
         return self.probability * shape[0] * shape[1]
-
-    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Return which synapses exist."""
-        mask = generator.random(shape) < self.probability
-        return mask if self.self_connections else mask & ~np.eye(*shape, dtype=bool)
 
     def pairs(self, generator: np.random.Generator, shape: tuple[int, int]) -> Pairs:
         """Return the post and the pre index of each synapse: gaps between them have a geometric distribution."""
@@ -99,7 +108,7 @@ class Probability:
 
 @declaration
 @dataclass(frozen=True)
-class FixedInDegree:
+class FixedInDegree(_Listed):
     """Connect ``n`` different presynaptic units, drawn at random, to each postsynaptic unit."""
 
     n: int
@@ -111,14 +120,6 @@ class FixedInDegree:
     def n_expected(self, shape: tuple[int, int]) -> float:
         """Return about how many synapses there are."""
         return float(self.n) * shape[0]
-
-    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Return which synapses exist."""
-        self._check(shape)
-        mask = np.zeros(shape, dtype=bool)
-        for row in mask:
-            row[generator.choice(shape[1], self.n, replace=False)] = True
-        return mask
 
     def pairs(self, generator: np.random.Generator, shape: tuple[int, int]) -> Pairs:
         """Return the post and the pre index of each synapse: what was drawn twice for a unit is drawn again."""
@@ -151,7 +152,7 @@ class FixedInDegree:
 
 @declaration
 @dataclass(frozen=True)
-class Explicit:
+class Explicit(_Listed):
     """Connect the pairs that are given.
 
     Parameters
@@ -179,13 +180,6 @@ class Explicit:
     def n_expected(self, shape: tuple[int, int]) -> float:
         """Return about how many synapses there are."""
         return float(len(self.post.values))
-
-    def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-        """Return which synapses exist."""
-        self._check(shape)
-        mask = np.zeros(shape, dtype=bool)
-        mask[self.post.values, self.pre.values] = True
-        return mask
 
     def pairs(self, generator: np.random.Generator, shape: tuple[int, int]) -> Pairs:
         """Return the post and the pre index of each synapse, as they were given but ordered by pre, then post."""

@@ -15,7 +15,7 @@ from neurocircuits.errors import ValidationError, listed
 # Functions that every engine evaluates element by element.
 ELEMENTWISE = frozenset(
     "rectify exp log log10 expm1 log1p exprel sqrt abs sign sin cos tan sinh cosh tanh arcsin arccos arctan "
-    "floor ceil clip int".split()
+    "floor ceil clip int lif_rate".split()
 )
 # Sums over one side of a pathway, allowed in aggregates only.
 AGGREGATES = ("sum_over_pre", "sum_over_post")

@@ -53,6 +53,11 @@ class Population:
         Condition and statements that make the units spiking; a Poisson source is ``threshold="rand() < r*Hz*dt"``.
     refractory : quantity or None
         Refractory time.
+    transfer : str or None
+        Equations that give the rate ``r`` of a spiking population, in Hz, where rates stand for spikes. To them
+        ``x_drive`` and ``x_drive_variance`` are the sums over synapses of ``w*r`` and of ``w**2*r`` for each variable
+        ``x`` that spikes add to; ``lif_rate(mu, sigma, tau, threshold, reset, refractory)`` is the rate of a leaky
+        integrate-and-fire cell under white noise.
 
     Raises
     ------
@@ -72,6 +77,7 @@ class Population:
     threshold: str | None = None
     reset: str | None = None
     refractory: Any = None
+    transfer: str | None = None
 
     def __post_init__(self) -> None:
         owner = f"Population({self.name!r})"
@@ -88,6 +94,8 @@ class Population:
             )
         if (self.reset or self.refractory is not None) and self.threshold is None:
             raise ValidationError(f"{owner}: reset and refractory need a threshold.")
+        if self.transfer is not None and self.threshold is None:
+            raise ValidationError(f"{owner}.transfer: the population does not spike; its equations give its rate.")
         set_ = object.__setattr__
         set_(self, "n_units", int(self.n_units))
         parameters = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}

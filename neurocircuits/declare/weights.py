@@ -169,9 +169,18 @@ class Symmetric(Weights):
 @declaration
 @dataclass(frozen=True)
 class Tied(Weights):
-    """The transpose of another pathway: one array, one owner, learned by the owner's rule."""
+    """The array of another pathway, learned by the owner's rule.
+
+    Parameters
+    ----------
+    owner : str
+        The pathway with the array.
+    transposed : bool
+        Whether the array is read as its transpose, or as it is.
+    """
 
     owner: str
+    transposed: bool = True
 
 
 @declaration

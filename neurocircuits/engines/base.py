@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.protocol import Clamp, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.declare.weights import first_illegal
@@ -276,6 +277,10 @@ class Engine(ABC):
     @abstractmethod
     def open(self, plan: Plan, streams: Streams) -> Simulation:
         """Return a live simulation."""
+
+    def reads(self, circuit: Circuit) -> Circuit:
+        """Return the circuit that is compiled for this engine: the declared one, or what stands for it."""
+        return circuit
 
     @property
     def group(self) -> int:

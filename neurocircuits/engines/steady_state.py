@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurocircuits.compile.mean_field import mean_field
 from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.protocol import NOTHING, Protocol
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.declare.stimulus import Presentations
@@ -73,6 +75,11 @@ class SteadyState(Engine):
         if self.dtype not in ("float64", "float32"):
             raise ValidationError(f"SteadyState.dtype: {self.dtype!r}. Allowed: 'float64', 'float32'.")
 
+    def reads(self, circuit: Circuit) -> Circuit:
+        """Return the circuit that is run: the mean field of one that spikes, where its transfer functions are given."""
+        spiking = [p for p in circuit.populations if p.is_spiking]
+        return mean_field(circuit) if spiking and all(p.transfer for p in spiking) else circuit
+
     @property
     def group(self) -> int:
         """Presentations that learn together and share a time."""
@@ -83,7 +90,7 @@ class SteadyState(Engine):
         reasons = []
         for name, population in plan.populations.items():
             if population.is_spiking:
-                reasons.append(f"population {name!r} is spiking")
+                reasons.append(f"population {name!r} is spiking and has no transfer function, so no mean field")
             elif population.random:
                 reasons.append(f"population {name!r} draws random numbers, so it never comes to rest")
         return reasons

@@ -84,7 +84,8 @@ def _pathway_attributes(collector: Collector, pathway: Any) -> dict[str, Any]:
     }
     n_kept = collector.keeps(pathway.name)
     attributes |= {} if n_kept is None else {"kept": n_kept}
-    return attributes | ({"tied_to": pathway.owner} if pathway.transposed else {})
+    tied = not pathway.owns and not pathway.part
+    return attributes | ({"tied_to": pathway.owner, "transposed": int(pathway.transposed)} if tied else {})
 
 
 def _datasets(collector: Collector, rows: dict[str, np.ndarray], cut: bool = False) -> dict[str, Any]:

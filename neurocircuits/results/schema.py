@@ -34,9 +34,9 @@ the run (phase "initial") and at the end of each phase. Coordinates on ``time``:
 
 ``/synapses/<pathway>``: ``w(time, post, pre)``, or ``w(time, synapse)`` with int coordinates ``post(synapse)`` and
 ``pre(synapse)``; float, magnitudes >= 0 unless unconstrained; snapshots as in ``/slow``. Attributes ``pre``, ``post``
-(names), ``sign`` (that of ``pre``), ``plastic`` (0 or 1). A tied pathway has no variables and the attribute
-``tied_to``, the pathway whose transpose it is. ``kept`` (int) says how many synapses the protocol keeps, where it does
-not keep all; with 0 there are no variables.
+(names), ``sign`` (that of ``pre``), ``plastic`` (0 or 1).A tied pathway has no variables and the attributes
+``tied_to``, the pathway whose array it reads, and ``transposed`` (0 or 1). ``kept`` (int) says how many synapses the
+protocol keeps, where it does not keep all; with 0 there are no variables.
 
 ``/stimuli/<population>``: ``onset`` (float >= 0, s), ``duration`` (float > 0, s), ``label``, ``index`` (int), each
 ``(presentation,)``, with the int coordinate ``presentation``; recorded presentations only.
@@ -275,9 +275,7 @@ def _check_pathway(group: str, data: xr.Dataset, tree: xr.DataTree, unconstraine
         owner = _attribute(group, data.attrs, "tied_to", str, tuple(_members(tree, "synapses")))
         if data.data_vars or "tied_to" in tree[f"/synapses/{owner}"].attrs:
             what = "has weights of its own" if data.data_vars else f"'{owner}' is tied itself"
-            _fail(
-                group, f"is tied to '{owner}', but {what}", "One pathway owns the array; the tied one is its transpose."
-            )
+            _fail(group, f"is tied to '{owner}', but {what}", "One pathway owns the array; the tied one reads it.")
         return
     _attribute(group, data.attrs, "plastic", Integral, (0, 1))
     if not data.data_vars and "kept" in data.attrs and _attribute(group, data.attrs, "kept", Integral) == 0:
