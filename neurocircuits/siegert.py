@@ -69,7 +69,7 @@ def rate_between(
     return rates[()]
 
 
-def mean_interval(a: Array, b: Array, tau: Array, refractory: Array) -> Array:
+def mean_interval(a: Array, b: Array, tau: Array | float, refractory: Array | float) -> Array:
     """Return the mean interval between spikes times exp(-max(b, 0)^2)."""
     from scipy.special import erf, erfcx
 
