@@ -224,6 +224,7 @@ def brian_functions() -> dict[str, Any]:
         arg_types=["float"] * 6,
         return_type="float",
     )
+    lif.implementations.add_implementation("numpy", NUMPY_FUNCTIONS["lif_rate"])
     return {"rectify": rectify, "lif_rate": lif}
 
 

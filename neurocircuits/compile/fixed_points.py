@@ -7,19 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sympy
+from sympy.core.function import AppliedUndef
 
 from neurocircuits.compile.expressions import Expression, symbol, to_sympy
 from neurocircuits.errors import ValidationError
 
 
 def _linear_root(expression: sympy.Expr, unknown: sympy.Symbol) -> sympy.Expr | None:
-    expanded = expression.expand()
+    calls = [
+        atom for atom in expression.atoms(AppliedUndef) if not atom.has(unknown) and atom.func.__name__ != "rectify"
+    ]
+    kept = {atom: sympy.Dummy(real=True) for atom in calls}  # their arguments may be long and need no expansion
+    expanded = expression.xreplace(kept).expand()
     slope = expanded.diff(unknown)
     rest = (expanded - slope * unknown).expand()
     opaque = slope.has(sympy.Derivative) or slope.has(sympy.Subs)
     if slope == 0 or opaque or slope.has(unknown) or rest.has(unknown):
         return None
-    return -rest / slope  # not simplified: simplifying a logistic makes it overflow
+    return (-rest / slope).xreplace(
+        {dummy: atom for atom, dummy in kept.items()}
+    )  # not simplified: simplifying a logistic makes it overflow
 
 
 def fixed_points(right_hand_sides: Mapping[str, ast.expr]) -> dict[str, sympy.Expr]:
@@ -90,8 +97,10 @@ def threshold_linear(response: sympy.Expr) -> ThresholdLinear | None:
     """Recognise a threshold-linear response to ``drive``; None if it is another one."""
     drive = symbol("drive")
     rectify = sympy.Function("rectify", real=True)
-    atoms = [atom for atom in response.atoms(sympy.core.function.AppliedUndef) if atom.func.__name__ == "rectify"]
+    atoms = [atom for atom in response.atoms(AppliedUndef) if atom.func.__name__ == "rectify"]
     if not atoms:
+        if not response.has(drive):
+            return None
         slope = response.expand().diff(drive)
         if slope == 0 or slope.has(drive) or slope.has(sympy.Derivative) or slope.has(sympy.Subs):
             return None

@@ -26,6 +26,11 @@ _COMPILING_PAYS_AFTER = 2e7  # time steps after which compiled state updates hav
 _WITH_SPIKES = 1e5  # the same where there are thresholds, queues and synapses
 
 
+def _in_numpy_only(plan: Plan) -> list[str]:
+    """Return the populations whose equations Brian 2 cannot compile."""
+    return [name for name, p in plan.populations.items() if any("lif_rate(" in text for text in p.texts.values())]
+
+
 @declaration
 @dataclass(frozen=True)
 class Brian2(Engine):
@@ -105,7 +110,13 @@ class Brian2(Engine):
 
     def unsupported(self, plan: Plan, protocol: Protocol) -> list[str]:
         """Return every reason why this engine cannot run a protocol on a plan."""
-        reasons = []
+        compiled = self.device == "cpp_standalone" or self.target in ("cython", "cpp_standalone")
+        reasons = [
+            f"population {name!r} calls lif_rate, which Brian 2 has in NumPy only; use Brian2(target='numpy') or "
+            "the steady-state engine"
+            for name in _in_numpy_only(plan)
+            if compiled
+        ]
         if plan.spiking:
             reasons += self._spiking_reasons(plan, protocol)
             reasons += too_large(plan, protocol, self.device == "cpp_standalone", self.directory)
@@ -158,7 +169,7 @@ class Brian2(Engine):
         if self.target != "auto":
             return self.target
         headers = Path(sysconfig.get_path("include"), "Python.h")  # Debian leaves them to python3-dev
-        if protocol is None or shutil.which("gcc") is None or not headers.exists():
+        if protocol is None or shutil.which("gcc") is None or not headers.exists() or _in_numpy_only(plan):
             return "numpy"
         steps = sum(self.n_steps(phase) for phase in protocol.phases)
         return "cython" if steps > (_WITH_SPIKES if plan.spiking else _COMPILING_PAYS_AFTER) else "numpy"

@@ -113,7 +113,7 @@ def test_the_rate_form_of_the_rule_holds_the_target() -> None:
     circuit = vogels2011.recurrent(
         "brian", 800, 200, in_degree=(160, 40), initial="3.5 nS", eta="0.5 nS", target="3 Hz"
     )
-    learn = nc.Phase("learn", duration="1 s", epochs=40, record=nc.Record("r"))
+    learn = nc.Phase("learn", duration="1 s", epochs=10, record=nc.Record("r"))
     found = rates(nc.mean_field(circuit, per="population"), protocol=nc.Protocol([learn]))[:, 0]
     assert found[0] > 3.4
     assert found[-1] == pytest.approx(3, abs=0.02)
@@ -146,3 +146,13 @@ def test_what_has_no_mean_field_is_refused() -> None:
         nc.mean_field(depressing)
     with pytest.raises(nc.ValidationError, match=r"Population\('A'\).transfer: it spikes and has no transfer function"):
         nc.mean_field(nc.Circuit("x", [nc.Population("A", 1, "rate = 5*Hz : Hz", threshold="rand() < rate*dt")], []))
+
+
+def test_rates_follow_the_same_equations_in_continuous_time() -> None:
+    """Brian 2 runs the mean field in NumPy and comes to rest where the steady-state engine says; it compiles none."""
+    mean = nc.mean_field(brunel2000.panel("C"), per="population")
+    phase = nc.Phase("rest", duration="0.4 s", record=nc.Record("r"))
+    tree = nc.run(mean, nc.Protocol([phase]), nc.Brian2(dt="1 ms", tolerance=None), 0, progress=False)
+    assert tree["/populations/E"].ds["r"].values[-1, 0] == pytest.approx(brunel2000.predicted_rate(), rel=1e-4)
+    with pytest.raises(nc.UnsupportedError, match="'E' calls lif_rate, which Brian 2 has in NumPy only"):
+        nc.run(mean, nc.Protocol([phase]), nc.Brian2(dt="1 ms", target="cython"), 0, progress=False)

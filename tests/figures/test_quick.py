@@ -30,6 +30,7 @@ NEEDED = dict.fromkeys(TRAINED, ("torch",))
 EXPECTED = {
     *TRAINED,
     "balance_brunel",
+    "balance_mean_field",
     "balance_theory",
     "krotov2019_collapse",
     "krotov2019_norms",
@@ -51,6 +52,7 @@ EXPECTED = {
 }
 
 LONG = {  # compile programs, or take many time steps
+    "balance_mean_field",
     "vogels2011_delays",
     "vogels2011_feedforward",
     "vogels2011_memory",
