@@ -236,7 +236,7 @@ FIGURE = Figure(
         ),
         Claim(
             "measured-transfer",
-            "From 3 to 4 nS, rates that keep each other by the measured transfer function are within 25 % of the network's.",
+            "From 3 to 4 nS, rates that keep each other by the measured transfer function are within 25 %.",
             lambda tree: at_most(largest_error(tree, "measured", 3.0, 4.0), 0.25),
             DERIVED,
         ),
