@@ -55,6 +55,7 @@ LONG = {  # compile programs, or take many time steps
     "balance_mean_field",
     "vogels2011_delays",
     "vogels2011_feedforward",
+    "vogels2011_large",
     "vogels2011_memory",
     "vogels2011_recurrent",
     "vogels2011_remapping",
