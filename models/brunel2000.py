@@ -119,10 +119,8 @@ def circuit(
     jump, high, low = (_volts(value, name) for value, name in ((J, "J"), (threshold, "threshold"), (reset, "reset")))
     membrane = seconds(tau, "brunel2000.circuit: tau")
     rate = nu_ext_ratio * high / (jump * membrane)  # of all external afferents of a cell together
-    equations, parameters = (
-        _VOLTAGE[external],
-        {"tau": f"{membrane} s", "theta": f"{high} V", "v_reset": f"{low} V", "t_ref": refractory},
-    )
+    equations = _VOLTAGE[external]
+    parameters = {"tau": f"{membrane} s", "theta": f"{high} V", "v_reset": f"{low} V", "t_ref": refractory}
     if external == "poisson":
         equations += "\ncount = poisson(nu*dt) : 1 (constant over dt)"
         parameters |= {"J": f"{jump} V", "nu": f"{rate} Hz"}

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.declare.circuit import Circuit
-from neurocircuits.declare.connectivity import Connectivity, Explicit, FixedInDegree, Probability
+from neurocircuits.declare.connectivity import Connectivity, Explicit, FixedInDegree, OneToOne, Probability
 from neurocircuits.declare.population import Population
 from neurocircuits.declare.spike_rules import Vogels
 from neurocircuits.declare.synapses import Synapses
@@ -67,12 +67,23 @@ _NETWORK_CONSTANTS = {key: value for key, value in _CONSTANTS.items() if key != 
     "background": "200 pA",
     "t_ref": "5 ms",
 }
-_NETWORK_CELL = """
+_MEMBRANE = """
     dv/dt = (g_leak*(v_rest - v) + g_e*(E_e - v) + g_i*(E_i - v) + background)/C : volt (unless refractory)
-    dg_e/dt = -g_e/tau_e : siemens (input, excitatory)
-    dg_i/dt = -g_i/tau_i : siemens (input, inhibitory)
     i_e = g_e*(E_e - v) : amp (excitation)
     i_i = g_i*(v - E_i) : amp (inhibition)
+"""
+_CONDUCTANCES = """
+    dg_e/dt = -g_e/tau_e : siemens (input, excitatory)
+    dg_i/dt = -g_i/tau_i : siemens (input, inhibitory)
+"""
+_DRIVEN = """
+    dg_e/dt = -g_e/tau_e + w_e*n_e/dt : siemens
+    dg_i/dt = -g_i/tau_i + w_i*nS*n_i/dt : siemens
+    n_e = poisson(k_e*nu_e*Hz*dt) : 1 (constant over dt)
+    n_i = poisson(k_i*nu_i*Hz*dt) : 1 (constant over dt)
+    w_i : 1 (input)
+    nu_e : 1 (input)
+    nu_i : 1 (input)
 """
 _TRANSFER = """
     dr/dt = (lif_rate(mean, sqrt(2*variance), tau, v_threshold, v_rest, t_ref) - r)*g_leak/C : Hz
@@ -282,7 +293,7 @@ def recurrent(
         Population(
             name,
             n,
-            _NETWORK_CELL,
+            _MEMBRANE + _CONDUCTANCES,
             sign=sign,
             parameters=_NETWORK_CONSTANTS,
             initial={"v": Normal(-0.06, 0.005) if v_start is None else v_start},
@@ -318,4 +329,46 @@ def recurrent(
                 bounds=(0.0, siemens["largest"]),
             ),
         ],
+    )
+
+
+def driven(n_cells: int, in_degree: tuple[int, int], weights: str = "brian") -> Circuit:
+    """Return cells of the recurrent network that receive Poisson trains instead of each other: "cell".
+
+    What differs between cells is shown by sources of as many units: "nu_e" and "nu_i", the rates of afferents in Hz,
+    and "w_i", the weight of inhibitory ones in nS.
+
+    Parameters
+    ----------
+    n_cells : int
+        Number of cells.
+    in_degree : (int, int)
+        Excitatory and inhibitory afferents of each cell.
+    weights : {"brian", "auryn"}
+        Set of weights, for the excitatory ones.
+
+    Raises
+    ------
+    ValidationError
+        If there is no such set.
+    """
+    if weights not in WEIGHTS:
+        raise ValidationError(f"vogels2011: weights {weights!r}. Allowed: {', '.join(map(repr, WEIGHTS))}.")
+    sources = ("nu_e", "nu_i", "w_i")
+    k_e, k_i = in_degree
+    parameters = {**_NETWORK_CONSTANTS, "w_e": WEIGHTS[weights]["excitatory"], "k_e": k_e, "k_i": k_i}
+    cell = Population(
+        "cell",
+        n_cells,
+        _MEMBRANE + _DRIVEN,
+        parameters=parameters,
+        initial={"v": "-60 mV"},
+        threshold="v > v_threshold",
+        reset="v = v_rest",
+        refractory=_NETWORK_CONSTANTS["t_ref"],
+    )
+    return Circuit(
+        "vogels2011-driven",
+        [*(Population(name, n_cells) for name in sources), cell],
+        [Synapses(name, "cell", 1.0, input=name, connectivity=OneToOne()) for name in sources],
     )

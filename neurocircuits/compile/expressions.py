@@ -18,6 +18,7 @@ import sympy
 
 from neurocircuits.declare.functions import AGGREGATES, ELEMENTWISE, LAYER, UNIT_NAMES, Function
 from neurocircuits.errors import ValidationError, listed
+from neurocircuits.siegert import lif_rate
 from neurocircuits.units import quantity
 
 _ALLOWED = (
@@ -36,12 +37,6 @@ def _exprel(x: Any) -> Any:
     return exprel(x)
 
 
-def _lif_rate(*arguments: Any) -> Any:
-    from neurocircuits.siegert import lif_rate
-
-    return lif_rate(*arguments)
-
-
 def _integer_power(base: Any, exponent: int) -> Any:
     result = base
     for _ in range(exponent - 1):
@@ -57,7 +52,7 @@ NUMPY_FUNCTIONS: dict[str, Any] = {
     "logical_or": np.logical_or,
     "logical_not": np.logical_not,
     "exprel": _exprel,
-    "lif_rate": _lif_rate,
+    "lif_rate": lif_rate,
     "integer_power": _integer_power,
 } | {
     name: getattr(np, name)

@@ -16,6 +16,7 @@ from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.connectivity import AllToAll
 from neurocircuits.declare.functions import Function
 from neurocircuits.declare.population import Population
+from neurocircuits.declare.serialise import FrozenMap
 from neurocircuits.declare.synapses import Synapses
 from neurocircuits.declare.weights import Constant, Tied
 from neurocircuits.errors import NeurocircuitsError, ValidationError
@@ -58,8 +59,8 @@ def mean_field(circuit: Circuit, per: str = "cell") -> Circuit:
         raise ValidationError(f"mean_field: per={per!r}. Allowed: 'cell', 'population'.")
     functions = {function.name: function for function in circuit.functions}
     parsed = {p.name: parse_equations(p, functions) for p in circuit.populations}
-    populations = {p.name: _population(p, parsed[p.name]) for p in circuit.populations}
-    new = {name: _parsed(circuit.population(name), p, functions) for name, p in populations.items()}
+    read = {p.name: _population(p, parsed[p.name], functions) for p in circuit.populations}
+    populations, new = {name: pair[0] for name, pair in read.items()}, {name: pair[1] for name, pair in read.items()}
     synapses = []
     for pathway in circuit.synapses:
         synapses += _pathways(pathway, circuit, parsed, new)
@@ -69,19 +70,12 @@ def mean_field(circuit: Circuit, per: str = "cell") -> Circuit:
     return Circuit(circuit.name, list(populations.values()), synapses, circuit.functions, circuit.dale)
 
 
-def _parsed(declared: Population, population: Population, functions: Mapping[str, Function]) -> ParsedEquations:
-    """Return the parts of a population's equations; what is wrong in a transfer function is said of it."""
-    try:
-        return parse_equations(population, functions)
-    except NeurocircuitsError as error:
-        if declared.is_spiking:
-            error.args = (str(error).replace(").equations", ").transfer", 1),)
-        raise
-
-
-def _population(population: Population, parsed: ParsedEquations) -> Population:
+def _population(
+    population: Population, parsed: ParsedEquations, functions: Mapping[str, Function]
+) -> tuple[Population, ParsedEquations]:
+    """Return a population with rates in place of spikes, and the parts of its equations."""
     if not parsed.jumps and not population.is_spiking:
-        return population
+        return population, parsed
     if population.is_spiking and population.transfer is None:
         raise ValidationError(
             f"Population({population.name!r}).transfer: it spikes and has no transfer function, so it has no mean "
@@ -90,24 +84,24 @@ def _population(population: Population, parsed: ParsedEquations) -> Population:
             ": Hz'."
         )
     lines = _transferred(population, parsed) if population.is_spiking else _filtered(population, parsed)
-    kept = {name for name in parsed.slow if f"d{name}/dt" in "\n".join(lines)}
-    return replace(
-        population,
-        equations="\n".join(lines),
-        initial={k: v for k, v in population.initial.items() if k in kept or not population.is_spiking},
-        bounds={k: v for k, v in population.bounds.items() if k in kept},
-        steps={k: v for k, v in population.steps.items() if k in kept},
-        threshold=None,
-        reset=None,
-        refractory=None,
-        transfer=None,
-    )
+    settings = ("initial", "bounds", "steps", "steady_state")
+    spikes = ("threshold", "reset", "refractory", "transfer")
+    bare: dict[str, Any] = {**dict.fromkeys(settings, FrozenMap()), **dict.fromkeys(spikes)}
+    graded = replace(population, equations="\n".join(lines), **bare)
+    try:
+        new = parse_equations(graded, functions)
+    except NeurocircuitsError as error:
+        if population.is_spiking:
+            error.args = (str(error).replace(").equations", ").transfer", 1),)
+        raise
+    names = {*new.states, *new.slow}
+    kept: dict[str, Any] = {key: {k: v for k, v in getattr(population, key).items() if k in names} for key in settings}
+    return replace(graded, **kept), new
 
 
 def _transferred(population: Population, parsed: ParsedEquations) -> list[str]:
     """Return the transfer function and the inputs that it reads."""
-    text = str(population.transfer)
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [str(population.transfer)]
     lines += [
         f"{name} : {unit_text(parsed.dimensions[name])} ({_FLAGS[polarity]})"
         for name, polarity in parsed.inputs.items()

@@ -6,6 +6,7 @@ of the two sides, ordered by presynaptic unit, without ever making the matrix.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from neurocircuits.errors import ValidationError
 Pairs = tuple[np.ndarray, np.ndarray]
 
 
-class _Listed:
+class _Listed(ABC):
     """A connectivity that is drawn as a list."""
 
     def mask(self, generator: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -27,9 +28,9 @@ class _Listed:
         mask[self.pairs(generator, shape)] = True
         return mask
 
+    @abstractmethod
     def pairs(self, generator: np.random.Generator, shape: tuple[int, int]) -> Pairs:
         """Return the post and the pre index of each synapse."""
-        raise NotImplementedError
 
 
 @declaration

@@ -16,6 +16,7 @@ from neurocircuits.declare.protocol import Clamp, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.declare.weights import first_illegal
 from neurocircuits.engines.learning import Learner
+from neurocircuits.engines.memory import too_dense
 from neurocircuits.engines.values import WeightStore, initial_values
 from neurocircuits.errors import StorageError, UnsupportedError, ValidationError, listed
 from neurocircuits.randomness import Streams
@@ -307,12 +308,13 @@ def check_supported(engine: Engine, plan: Plan, protocol: Protocol) -> None:
     UnsupportedError
         If there is a reason.
     """
-    reasons = engine.unsupported(plan, protocol)
-    if not reasons:
+    reasons, too_big = engine.unsupported(plan, protocol), too_dense(plan, getattr(engine, "dtype", "float64"))
+    if not reasons and not too_big:
         return
-    able = [name for name, kind in engines().items() if name != engine.name and not kind().unsupported(plan, protocol)]
-    raise UnsupportedError(
-        f"engine {engine.name!r} cannot run circuit {plan.circuit.name!r}\n  "
-        + "\n  ".join(reasons)
-        + f"\n  engines that can: {listed(able)}"
-    )
+    ending = ""
+    if not too_big:
+        others = {name: kind() for name, kind in engines().items() if name != engine.name}
+        able = [name for name, other in others.items() if not other.unsupported(plan, protocol)]
+        ending = f"\n  engines that can: {listed(able)}"
+    what = f"engine {engine.name!r} cannot run circuit {plan.circuit.name!r}"
+    raise UnsupportedError("\n  ".join([what, *reasons, *too_big]) + ending)

@@ -14,8 +14,8 @@ from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import Phase, Protocol, Window
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.engines.base import Engine, Simulation
-from neurocircuits.engines.brian2_memory import too_large
 from neurocircuits.engines.brian2_objects import multiple
+from neurocircuits.engines.memory import too_large
 from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
 from neurocircuits.units import seconds

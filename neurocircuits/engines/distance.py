@@ -9,7 +9,6 @@ import numpy as np
 
 from neurocircuits.engines.settling import Settler
 from neurocircuits.engines.stability import Stability, grows, stability
-from neurocircuits.engines.values import PopulationValues
 from neurocircuits.errors import DivergenceError
 
 _EVERY = 20  # presentations between checks where nothing is recorded
@@ -116,8 +115,7 @@ class DistanceCheck:
         plan = simulation.plan
         own = {}
         for name, values in simulation.values.items():
-            own[name] = PopulationValues(values.plan, values.parameters, dict(values.data))
-            own[name].clamp = values.clamp
+            own[name] = values.over(dict(values.data))
         settler = Settler(plan, simulation.store, own, solver="active-set")
         solution = settler.settle(n_rows, 1e-9, warm=True)
         worst, scale = np.zeros(n_rows), np.zeros(n_rows)

@@ -77,15 +77,14 @@ class EulerSteps:
             for name, population in self.plan.driven.items():
                 shape, names = (n_rows, population.n_units), (*population.states, *population.inputs)
                 data = {key: np.zeros(shape, self.store.dtype) for key in names}
-                self._own[name] = PopulationValues(population, self.values[name].parameters, data)
+                self._own[name] = self.values[name].over(data)
         for name, population in self.plan.driven.items():
             own, values = self._own[name], self.values[name]
             own.clamp = values.clamp
             own.data |= {slow: values.data[slow] for slow in population.slow}
             for state in population.states:
                 now = values.data[state]
-                initial = float(population.declaration.initial.get(state, 0.0))
-                own.data[state][...] = now if len(now) in (1, n_rows) else initial
+                own.data[state][...] = now if len(now) in (1, n_rows) else values.initial[state]
         self._own |= {name: self.values[name] for name in self.plan.sources}
 
     def _bound(self, step: float, sent: Mapping[str, np.ndarray]) -> list[Callable[[], Any]]:

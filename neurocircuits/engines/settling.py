@@ -200,9 +200,8 @@ class Settler:
     def _gather(self, layout: list[tuple[str, str, slice]], n_rows: int, warm: bool) -> np.ndarray:
         x = np.zeros((n_rows, layout[-1][2].stop))
         for name, state, place in layout:
-            initial = float(self.plan.populations[name].declaration.initial.get(state, 0.0))
             now = self.values[name].data[state]
-            x[:, place] = now if warm and len(now) in (1, n_rows) else initial
+            x[:, place] = now if warm and len(now) in (1, n_rows) else self.values[name].initial[state]
         return x
 
     def _scatter(self, layout: list[tuple[str, str, slice]], x: np.ndarray) -> None:

@@ -164,8 +164,7 @@ def _numeric_jacobian(plan: Plan, store: WeightStore, values: dict[str, Populati
         data = {
             key: np.array(v[:1]) if np.ndim(v) == 2 and not hasattr(v, "toarray") else v for key, v in own.data.items()
         }
-        copies[name] = PopulationValues(own.plan, own.parameters, data)
-        copies[name].clamp = own.clamp
+        copies[name] = own.over(data)
     settler = Settler(plan, store, copies)
     layout = settler._layout(loop)
     x = settler._gather(layout, 1, True)

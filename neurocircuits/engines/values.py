@@ -195,10 +195,17 @@ class PopulationValues(Mapping[str, Any]):
     Sub-expressions are evaluated when they are asked for.
     """
 
-    def __init__(self, plan: PopulationPlan, parameters: dict[str, float], data: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        plan: PopulationPlan,
+        parameters: dict[str, float],
+        data: dict[str, Any],
+        initial: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self.plan = plan
         self.parameters = parameters
         self.data = data
+        self.initial = {} if initial is None else initial  # of states, (1, unit), as declared or drawn
         self.clamp: tuple[np.ndarray, np.ndarray] | None = None
 
     def __getitem__(self, name: str) -> Any:
@@ -212,6 +219,12 @@ class PopulationValues(Mapping[str, Any]):
             mask, held = self.clamp
             value = np.where(mask, held, dense(value))
         return value
+
+    def over(self, data: dict[str, Any]) -> PopulationValues:
+        """Return the same population, clamp included, over other data."""
+        values = PopulationValues(self.plan, self.parameters, data, self.initial)
+        values.clamp = self.clamp
+        return values
 
     def unclamped(self) -> PopulationValues:
         """Return the values that a population's own equations use: a clamp holds what is sent, not the state."""
@@ -270,7 +283,8 @@ def initial_values(
                 data[fed] = np.zeros((1, population.n_units), dtype)
         else:
             data["r"] = np.zeros((1, population.n_units), dtype)
-        values[name] = PopulationValues(population, parameters[name], data)
+        start = {state: data[state].copy() for state in population.states}
+        values[name] = PopulationValues(population, parameters[name], data, start)
     return values
 
 

@@ -34,7 +34,7 @@ the run (phase "initial") and at the end of each phase. Coordinates on ``time``:
 
 ``/synapses/<pathway>``: ``w(time, post, pre)``, or ``w(time, synapse)`` with int coordinates ``post(synapse)`` and
 ``pre(synapse)``; float, magnitudes >= 0 unless unconstrained; snapshots as in ``/slow``. Attributes ``pre``, ``post``
-(names), ``sign`` (that of ``pre``), ``plastic`` (0 or 1).A tied pathway has no variables and the attributes
+(names), ``sign`` (that of ``pre``), ``plastic`` (0 or 1). A tied pathway has no variables and the attributes
 ``tied_to``, the pathway whose array it reads, and ``transposed`` (0 or 1). ``kept`` (int) says how many synapses the
 protocol keeps, where it does not keep all; with 0 there are no variables.
 

@@ -45,8 +45,8 @@ def test_conductances_are_read_as_an_effective_time_constant() -> None:
         assert cell.rate(n * w * nu, n * w**2 * nu) == pytest.approx(nu[k], rel=1e-6)
 
 
-def poisson_cell(value: float = 0.5) -> nc.Circuit:
-    """Two Poisson sources, one inhibitory, onto a graded cell whose input decays, and onto a spiking one."""
+def poisson_cell() -> nc.Circuit:
+    """Two populations of Poisson cells, one inhibitory, onto graded cells whose input decays."""
     source = {"equations": "rate = drive*Hz : Hz", "threshold": "rand() < rate*dt", "transfer": "r = drive : 1"}
     return nc.Circuit(
         "filtered",
@@ -59,7 +59,7 @@ def poisson_cell(value: float = 0.5) -> nc.Circuit:
         [
             nc.Synapses("X", "A", connectivity=nc.OneToOne()),
             nc.Synapses("X", "B", connectivity=nc.OneToOne()),
-            nc.Synapses("A", "G", weights=np.array([[0.5, 1.0, 0.0], [value, 0.25, 2.0]])),
+            nc.Synapses("A", "G", weights=np.array([[0.5, 1.0, 0.0], [0.5, 0.25, 2.0]])),
             nc.Synapses("B", "G", weights=np.array([[0.25, 0.5, 0.75], [0.0, 1.0, 0.5]])),
         ],
     )
@@ -156,3 +156,21 @@ def test_rates_follow_the_same_equations_in_continuous_time() -> None:
     assert tree["/populations/E"].ds["r"].values[-1, 0] == pytest.approx(brunel2000.predicted_rate(), rel=1e-4)
     with pytest.raises(nc.UnsupportedError, match="'E' calls lif_rate, which Brian 2 has in NumPy only"):
         nc.run(mean, nc.Protocol([phase]), nc.Brian2(dt="1 ms", target="cython"), 0, progress=False)
+
+
+def test_matrices_that_cannot_fit_are_refused_with_the_numbers() -> None:
+    """240 000 cells one by one: 200 000 x 200 000 weights, their squares and a mask are 912 GiB in all pathways."""
+    circuit = vogels2011.recurrent("brian", 200_000, 40_000, in_degree=(800, 200))
+    words = r"need about 912.0 GiB of memory, the largest is 'E_to_E' of 200000 x 200000, .* per='population'"
+    with pytest.raises(nc.UnsupportedError, match=words):
+        rates(circuit)
+
+
+@pytest.mark.parametrize(("start", "end"), [("20 mV", 2.0), (nc.Constant(0.02), 2.0), ("-20 mV", -2.0)])
+def test_the_state_at_the_start_decides_between_steady_states(start: object, end: float) -> None:
+    """tau x' = 2 tanh(k x) - x has two stable points, near 2 and -2; initial values have units or are drawn."""
+    text = "dx/dt = (2*mV*tanh(drive + 4*x/mV) - x)/(5*ms) : volt\nr = rectify(x/mV) : 1\nshown = x/mV : 1"
+    cells = nc.Population("A", 2, text, initial={"x": start})
+    phase = nc.Phase("rest", duration="1 s", record=nc.Record("shown"))
+    tree = nc.run(nc.Circuit("two", [cells], [nc.Synapses("A", "A", 1e-6)]), nc.Protocol([phase]), nc.SteadyState(), 0)
+    np.testing.assert_allclose(tree["/populations/A"].ds["shown"].values[-1], end, rtol=1e-4)

@@ -9,7 +9,7 @@ import pytest
 
 import neurocircuits as nc
 from neurocircuits.compile.compiler import compile_circuit
-from neurocircuits.engines.brian2_memory import needs
+from neurocircuits.engines.memory import needs
 from neurocircuits.models import vogels2011
 
 ONCE = nc.Protocol([nc.Phase("learn", duration="10 ms")], weights={"I_to_E": 100})

@@ -1,4 +1,4 @@
-"""What a network of spiking cells needs of memory and disk, known before it is drawn."""
+"""What a network needs of memory and disk, known before it is drawn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.connectivity import AllToAll
 from neurocircuits.declare.protocol import Protocol
 
 # Bytes, fitted to programs of 5 to 240 million synapses: while they are declared and while the program runs.
@@ -44,6 +47,28 @@ def needs(plan: Plan, protocol: Protocol) -> Needs:
     copies = _PER_COPY * (len(protocol.phases) - 1)
     memory = _BASE + _PER_SYNAPSE * total + (_PER_PLASTIC + 2 * copies) * plastic
     return Needs(total, memory, _DISK_PER_SYNAPSE * total + (_DISK_PER_PLASTIC + 2 * copies) * plastic)
+
+
+def too_dense(plan: Plan, dtype: str) -> list[str]:
+    """Return why the weight matrices of graded pathways do not fit into memory, with the numbers.
+
+    A matrix is held once, as a mask too where it is sparse, and once more for each text of weights that is sent.
+    """
+    size, largest, most = 0.0, "", 0.0
+    for name, pathway in plan.pathways.items():
+        n_post, n_pre = plan.shape(pathway)
+        texts = sum(term.weight is not None and term.weight.text != "w" for term in pathway.terms)
+        held = (pathway.owns + texts) * np.dtype(dtype).itemsize + (pathway.declaration.connectivity != AllToAll())
+        size += (bytes_ := 0.0 if pathway.events is not None else held * float(n_post) * n_pre)
+        if bytes_ > most:
+            most, largest = bytes_, f"{name!r} of {n_post} x {n_pre}"
+    if size <= (free := available_memory()):
+        return []
+    return [
+        f"the weight matrices of circuit {plan.circuit.name!r} need about {size / 2**30:.1f} GiB of memory, the "
+        f"largest is {largest}, and {free / 2**30:.1f} GiB are free; use fewer units, for a spiking circuit "
+        "mean_field(circuit, per='population'), or a larger machine"
+    ]
 
 
 def available_memory() -> float:
