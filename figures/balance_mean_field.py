@@ -14,7 +14,6 @@ from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.interventions import Scale
 from neurocircuits.declare.protocol import Phase, Protocol, Record
 from neurocircuits.declare.serialise import to_json
-from neurocircuits.declare.stimulus import Patterns
 from neurocircuits.engines.steady_state import SteadyState
 from neurocircuits.figures import _vogels as vogels
 from neurocircuits.figures._spiking import engine as spiking_engine
@@ -118,13 +117,9 @@ def measured(setting: dict[str, Any], engine: Any, seed: int) -> xr.DataArray:
     weights, grid = sorted({*setting["weights"], STATIC}), np.array(setting["grid"])
     points = np.stack(np.meshgrid(weights, grid, grid, indexing="ij"), -1).reshape(-1, 3)
     cells = np.repeat(points, setting["copies"], axis=0)
-    circuit = vogels2011.driven(len(cells), (N_E, N_I))
-    names = ("w_i", "nu_e", "nu_i")
-    shown, longer = (
-        {name: Patterns(cells[None, :, k], duration=seconds) for k, name in enumerate(names)}
-        for seconds in (BURN_IN, setting["table"])
-    )
-    protocol = Protocol([Phase("settle", shown), Phase("table", longer, record=Record(spikes=("cell",)))])
+    circuit = vogels2011.driven(cells[:, 1], cells[:, 2], cells[:, 0], (N_E, N_I))
+    table = Phase("table", duration=setting["table"], record=Record(spikes=("cell",)))
+    protocol = Protocol([Phase("settle", duration=BURN_IN), table])
     spikes = run(circuit, protocol, engine, seed, progress=False)["/spikes/cell"].ds["unit"].values
     rates = np.bincount(spikes, minlength=len(cells)) / setting["table"]
     shape = (len(weights), len(grid), len(grid), setting["copies"])

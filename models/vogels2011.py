@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.declare.circuit import Circuit
-from neurocircuits.declare.connectivity import Connectivity, Explicit, FixedInDegree, OneToOne, Probability
+from neurocircuits.declare.connectivity import Connectivity, Explicit, FixedInDegree, Probability
 from neurocircuits.declare.population import Population
 from neurocircuits.declare.spike_rules import Vogels
 from neurocircuits.declare.synapses import Synapses
@@ -81,9 +81,9 @@ _DRIVEN = """
     dg_i/dt = -g_i/tau_i + w_i*nS*n_i/dt : siemens
     n_e = poisson(k_e*nu_e*Hz*dt) : 1 (constant over dt)
     n_i = poisson(k_i*nu_i*Hz*dt) : 1 (constant over dt)
-    w_i : 1 (input)
-    nu_e : 1 (input)
-    nu_i : 1 (input)
+    dw_i/dt = 0*Hz : 1
+    dnu_e/dt = 0*Hz : 1
+    dnu_i/dt = 0*Hz : 1
 """
 _TRANSFER = """
     dr/dt = (lif_rate(mean, sqrt(2*variance), tau, v_threshold, v_rest, t_ref) - r)*g_leak/C : Hz
@@ -332,43 +332,43 @@ def recurrent(
     )
 
 
-def driven(n_cells: int, in_degree: tuple[int, int], weights: str = "brian") -> Circuit:
+def driven(nu_e: Any, nu_i: Any, w_i: Any, in_degree: tuple[int, int], weights: str = "brian") -> Circuit:
     """Return cells of the recurrent network that receive Poisson trains instead of each other: "cell".
-
-    What differs between cells is shown by sources of as many units: "nu_e" and "nu_i", the rates of afferents in Hz,
-    and "w_i", the weight of inhibitory ones in nS.
 
     Parameters
     ----------
-    n_cells : int
-        Number of cells.
+    nu_e, nu_i : array_like, shape (n_cells,)
+        Rates of the excitatory and the inhibitory afferents of each cell, Hz.
+    w_i : array_like, shape (n_cells,)
+        Weight of its inhibitory afferents, nS.
     in_degree : (int, int)
-        Excitatory and inhibitory afferents of each cell.
+        Excitatory and inhibitory afferents of a cell.
     weights : {"brian", "auryn"}
         Set of weights, for the excitatory ones.
 
     Raises
     ------
     ValidationError
-        If there is no such set.
+        If there is no such set, or the arrays do not have one value, not negative, for each cell.
     """
     if weights not in WEIGHTS:
         raise ValidationError(f"vogels2011: weights {weights!r}. Allowed: {', '.join(map(repr, WEIGHTS))}.")
-    sources = ("nu_e", "nu_i", "w_i")
+    given = {"nu_e": np.asarray(nu_e, float), "nu_i": np.asarray(nu_i, float), "w_i": np.asarray(w_i, float)}
+    for name, values in given.items():
+        if values.ndim != 1 or values.shape != given["nu_e"].shape or not (values >= 0).all():
+            raise ValidationError(
+                f"vogels2011.driven: {name} of shape {values.shape} must hold a number of 0 or more for each cell, as "
+                f"many as nu_e of shape {given['nu_e'].shape}."
+            )
     k_e, k_i = in_degree
-    parameters = {**_NETWORK_CONSTANTS, "w_e": WEIGHTS[weights]["excitatory"], "k_e": k_e, "k_i": k_i}
     cell = Population(
         "cell",
-        n_cells,
+        len(given["nu_e"]),
         _MEMBRANE + _DRIVEN,
-        parameters=parameters,
-        initial={"v": "-60 mV"},
+        parameters={**_NETWORK_CONSTANTS, "w_e": WEIGHTS[weights]["excitatory"], "k_e": k_e, "k_i": k_i},
+        initial={"v": "-60 mV", **{name: Given(values) for name, values in given.items()}},
         threshold="v > v_threshold",
         reset="v = v_rest",
         refractory=_NETWORK_CONSTANTS["t_ref"],
     )
-    return Circuit(
-        "vogels2011-driven",
-        [*(Population(name, n_cells) for name in sources), cell],
-        [Synapses(name, "cell", 1.0, input=name, connectivity=OneToOne()) for name in sources],
-    )
+    return Circuit("vogels2011-driven", [cell], [])

@@ -141,3 +141,21 @@ def test_the_two_normalisations_are_one_cell() -> None:
 def test_bad_settings_get_a_clear_error(settings: dict[str, object], words: str) -> None:
     with pytest.raises(nc.ValidationError, match=words):
         vogels2011.circuit(**settings)  # type: ignore[arg-type]
+
+
+def test_cells_driven_by_poisson_trains() -> None:
+    """Without spikes to them cells fire every t_ref + tau log(20 mV/10 mV); with them at means of conductances."""
+    nu_e, nu_i = np.repeat([0.0, 40.0], 20), np.repeat([0.0, 30.0], 20)
+    circuit = vogels2011.driven(nu_e, nu_i, np.full(40, 3.0), (160, 40))
+    record = nc.Record("g_e", "g_i", interval="50 ms", spikes=("cell",))
+    phases = [nc.Phase("settle", duration="0.2 s"), nc.Phase("measure", duration="2 s", record=record)]
+    tree = nc.run(circuit, nc.Protocol(phases), nc.Brian2(dt="0.1 ms", target="numpy", tolerance=None), 0)
+    counts = np.bincount(tree["/spikes/cell"].ds["unit"].values, minlength=40)[:20] / 2
+    np.testing.assert_allclose(counts, 1 / (0.005 + 0.02 * np.log(2)), rtol=0.02)
+    samples = tree["/populations/cell"].ds
+    for name, expected in (("g_e", 160 * 40 * 0.3e-9 * 0.005), ("g_i", 40 * 30 * 3e-9 * 0.01)):
+        means = samples[name].values[:, 20:].mean(axis=0)
+        assert abs(means.mean() - expected) < 4 * means.std() / np.sqrt(20)
+        assert (samples[name].values[:, :20] == 0).all()
+    with pytest.raises(nc.ValidationError, match=r"driven: nu_i of shape \(2,\) must hold a number of 0 or more"):
+        vogels2011.driven([1.0], [1.0, 2.0], [3.0], (160, 40))
