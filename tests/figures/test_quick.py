@@ -53,6 +53,7 @@ EXPECTED = {
 
 LONG = {  # compile programs, or take many time steps
     "balance_mean_field",
+    "rate_versus_time",
     "vogels2011_delays",
     "vogels2011_feedforward",
     "vogels2011_large",
