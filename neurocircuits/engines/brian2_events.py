@@ -3,14 +3,15 @@
 A trace is a variable of the units whose spikes it counts, not of synapses. It decays exactly, whatever the method of
 integration: its rate is the one for which a step of the method gives the decay of a time step. A postsynaptic trace is
 raised by the reset, after the synapses of the step. A presynaptic one is raised when the spike arrives, before synapses
-see it, by a pathway from each unit to itself with the same delay.
+see it: in a program by a pathway from each unit to itself with the same delay, and live by an operation that keeps the
+spikes on their way, since such a pathway takes a tenth of the time of a network of two million synapses.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,16 @@ def spiking_parts(population: PopulationPlan, traces: Traces) -> dict[str, Any]:
     return parts
 
 
+def arrival(b2: Any, clock: Any, dtype: Any, group: Any, delay: float, traces: list[str], name: str) -> Any:
+    """Return the synapses of a program that raise traces of a group a delay after its units fire."""
+    code = "\n".join(f"{trace}_post += 1" for trace in traces)
+    synapses = b2.Synapses(group, group, on_pre=code, delay=delay * b2.second, clock=clock, dtype=dtype, name=name)
+    every = np.arange(len(group), dtype=np.int32)
+    synapses.connect(i=every, j=every)
+    synapses.pre.order = -1
+    return synapses
+
+
 class EventPathways:
     """Build the synapses that transmit spikes, and what keeps their traces.
 
@@ -90,6 +101,8 @@ class EventPathways:
         Clock of the groups.
     dtype : str
         Precision.
+    arrive : callable
+        Returns what raises traces of a group a delay after its units fire: (group, delay in seconds, traces, name).
     overridden : collection of str
         Parameters that phases override, ``"I_to_E.eta"``.
     further : callable, optional
@@ -99,8 +112,8 @@ class EventPathways:
     ----------
     synapses : dict
         Brian 2 synapses by pathway.
-    objects : list
-        Everything else for the network.
+    arrivals : list
+        What ``arrive`` returned.
     """
 
     def __init__(
@@ -112,31 +125,22 @@ class EventPathways:
         traces: Traces,
         clock: Any,
         dtype: str,
+        arrive: Callable[[Any, float, list[str], str], Any],
         overridden: Collection[str] = (),
         further: Callable[[PathwayPlan], list[str]] | None = None,
     ) -> None:
         self.b2, self.plan, self.store, self.groups, self.traces = b2, plan, store, groups, traces
         self.clock, self.dtype, self.overridden = clock, np.dtype(dtype).type, overridden
         self.further = further
-        self.objects: list[Any] = []
-        for (name, delay), raised in traces.arriving().items():
-            self._arrive(groups[name], delay, raised)
+        self.arrivals = [
+            arrive(groups[name], delay, raised, f"arrival_{groups[name].name}_{number}")
+            for number, ((name, delay), raised) in enumerate(traces.arriving().items())
+        ]
         self.synapses: dict[str, Any] = {
             name: self._build(pathway, pathway.events)
             for name, pathway in plan.pathways.items()
             if pathway.events is not None and len(store.pairs[name][0])
         }
-
-    def _arrive(self, group: Any, delay: float, traces: Iterable[str]) -> None:
-        code = "\n".join(f"{name}_post += 1" for name in traces)
-        name = f"arrival_{group.name}_{len(self.objects)}"
-        arrival = self.b2.Synapses(
-            group, group, on_pre=code, delay=delay * self.b2.second, clock=self.clock, dtype=self.dtype, name=name
-        )
-        every = np.arange(len(group), dtype=np.int32)
-        arrival.connect(i=every, j=every)
-        arrival.pre.order = -1
-        self.objects.append(arrival)
 
     def _build(self, pathway: PathwayPlan, events: EventPlan) -> Any:
         b2, declaration, name = self.b2, pathway.declaration, pathway.name

@@ -1,10 +1,12 @@
-"""What a live spiking network needs besides its objects: random numbers of its own, and spikes taken out on the way."""
+"""What a live spiking network needs besides its objects: random numbers of its own, arrivals, and spikes taken out."""
 
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -121,13 +123,59 @@ class SpikeRecorder:
         return taken
 
 
+class Arrivals:
+    """Raise traces of a live group a delay after its units fire.
+
+    Parameters
+    ----------
+    b2 : module
+        Brian 2.
+    clock : Clock
+        Clock of the group.
+    group : NeuronGroup
+        The group.
+    delay : float
+        In seconds.
+    traces : list of str
+        Traces, variables of the group.
+    name : str
+        Name, the same in another process.
+    """
+
+    def __init__(self, b2: Any, clock: Any, group: Any, delay: float, traces: list[str], name: str) -> None:
+        self.name = name
+        # few units fire in a time step, and single items of a memoryview cost less than a call of NumPy
+        self._fired = memoryview(group.variables["_spikespace"].get_value())  # units, and last how many of them count
+        self._raised: list[Any] = [memoryview(group.variables[trace].get_value()) for trace in traces]
+        self._waiting: deque[list[int]] = deque([[]] * round(delay / float(clock.dt_)))
+        self.operation = b2.NetworkOperation(self._step, clock=clock, when="synapses", order=-1)
+
+    def _step(self) -> None:
+        self._waiting.append(self._fired[: self._fired[-1]].tolist())
+        for unit in self._waiting.popleft():
+            for trace in self._raised:
+                trace[unit] += 1.0
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the spikes on their way as arrays by name."""
+        lengths = np.array([len(units) for units in self._waiting], dtype=np.int64)
+        units = np.array([unit for units in self._waiting for unit in units], dtype=np.int32)
+        return {f"network/{self.name}/lengths": lengths, f"network/{self.name}/queued": units}
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        """Put the spikes on their way back."""
+        queued = iter(state[f"network/{self.name}/queued"].tolist())
+        lengths = state[f"network/{self.name}/lengths"].tolist()
+        self._waiting = deque([list(islice(queued, length)) for length in lengths])
+
+
 def network_state(objects: Iterable[Any], clock: Any) -> dict[str, np.ndarray]:
-    """Return what changes in groups and synapses besides what simulations keep: all variables, and spikes on their way.
+    """Return what changes in groups and synapses besides what simulations keep: variables, and spikes on their way.
 
     Parameters
     ----------
     objects : iterable
-        Groups and synapses, under names that another process gives them, too.
+        Groups, synapses and arrivals, under names that another process gives them, too.
     clock : Clock
         Their clock.
 
@@ -138,6 +186,9 @@ def network_state(objects: Iterable[Any], clock: Any) -> dict[str, np.ndarray]:
     """
     state = {"network/timestep": np.array(clock.variables["timestep"].get_value())}
     for owner in objects:
+        if isinstance(owner, Arrivals):
+            state |= owner.state()
+            continue
         for name, variable in _own(owner).items():
             state[f"network/{owner.name}/{name}"] = np.array(variable.get_value())
         for pathway in getattr(owner, "_pathways", ()):
@@ -159,6 +210,9 @@ def network_state(objects: Iterable[Any], clock: Any) -> dict[str, np.ndarray]:
 def load_network(objects: Iterable[Any], network: Any, clock: Any, state: Mapping[str, np.ndarray], b2: Any) -> None:
     """Put the state of groups and synapses back."""
     for owner in objects:
+        if isinstance(owner, Arrivals):
+            owner.load(state)
+            continue
         for name, variable in _own(owner).items():
             variable.get_value()[...] = state[f"network/{owner.name}/{name}"]
         for pathway in getattr(owner, "_pathways", ()):

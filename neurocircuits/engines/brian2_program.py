@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from neurocircuits.compile.plan import Plan, PopulationPlan
 from neurocircuits.declare.protocol import Clamp, Protocol
-from neurocircuits.engines.brian2_events import EventPathways, Traces, spiking_parts, trace_equations
+from neurocircuits.engines.brian2_events import EventPathways, Traces, arrival, spiking_parts, trace_equations
 from neurocircuits.engines.brian2_objects import build_group, multiple
 from neurocircuits.engines.brian2_pathways import Pathways, aggregate_unit
 from neurocircuits.engines.brian2_timing import Timing
@@ -83,6 +84,7 @@ class Program:
             self.traces,
             self.timing.clock,
             engine.dtype,
+            partial(arrival, b2, self.timing.clock, np.dtype(engine.dtype).type),
             self.timing.overridden,
             self.pathways.event_lines,
         )
@@ -241,7 +243,7 @@ class Program:
         network = b2.Network(
             *self.groups.values(),
             *self.synapses.values(),
-            *self.events.objects,
+            *self.events.arrivals,
             *monitors.values(),
             *within.values(),
             *courses.values(),

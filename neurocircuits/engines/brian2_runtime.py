@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from neurocircuits.declare.protocol import NOTHING, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
 from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts, trace_equations
-from neurocircuits.engines.brian2_live import RandomState, SpikeRecorder, load_network, network_state
+from neurocircuits.engines.brian2_live import Arrivals, RandomState, SpikeRecorder, load_network, network_state
 from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, owned
 from neurocircuits.engines.brian2_windows import TimedWindow, timed_windows
 from neurocircuits.engines.distance import DistanceCheck
@@ -97,8 +98,9 @@ class RuntimeSimulation(Simulation):
             scaled = {i.pathway for phase in phases for i in phase.interventions if isinstance(i, Scale)}
             for name in scaled & set(self.store.pairs):
                 self.store.writeable(name)
+            arrive = partial(Arrivals, b2, self._clock)
             self.events = EventPathways(
-                b2, self.plan, self.store, self.groups, traces, self._clock, engine.dtype, overridden
+                b2, self.plan, self.store, self.groups, traces, self._clock, engine.dtype, arrive, overridden
             )
             for name, synapses in self.events.synapses.items():
                 if self.store.arrays[name].flags.writeable:
@@ -107,14 +109,16 @@ class RuntimeSimulation(Simulation):
             recorded = [name for name in self._spiking if any(record.records_spikes(name) for record in records)]
             self.spikes = SpikeRecorder(b2, {name: self.groups[name] for name in recorded})
             operation = b2.NetworkOperation(self._step, clock=self._clock, when="end", order=0)
-            events = (*self.events.synapses.values(), *self.events.objects, *self.spikes.monitors.values())
+            arrivals = [each.operation for each in self.events.arrivals]
+            events = (*self.events.synapses.values(), *arrivals, *self.spikes.monitors.values())
             self.network = b2.Network(*self.groups.values(), *events, operation)
+            self._owners = [*self.groups.values(), *self.events.synapses.values(), *self.events.arrivals]
 
     def state(self) -> dict[str, Any]:
         """Return a copy of everything that changes, as arrays by name."""
         state = super().state() | self.distance.state()
         if self._spiking and self.network is not None:
-            state |= network_state(self._owners(), self._clock) | self.random.arrays()
+            state |= network_state(self._owners, self._clock) | self.random.arrays()
         return state
 
     def load(self, state: dict[str, Any]) -> None:
@@ -127,13 +131,8 @@ class RuntimeSimulation(Simulation):
         self.products.bind()
         if "network/timestep" in state:
             with owned(self._target, self.engine.dtype) as b2:
-                load_network(self._owners(), self.network, self._clock, state, b2)
+                load_network(self._owners, self.network, self._clock, state, b2)
             self.random.load(state)
-
-    def _owners(self) -> list[Any]:
-        """Return the groups and synapses of the network."""
-        arrivals = [each for each in self.events.objects if hasattr(each, "variables")]
-        return [*self.groups.values(), *self.events.synapses.values(), *arrivals]
 
     def begin(self, phase: Phase, resumed: bool = False) -> None:
         """Set parameters, clamps and scaled weights of a phase."""
