@@ -16,4 +16,5 @@ NAMES = (
     "memory",
     "dense_step",
     "vogels_recurrent",
+    "vogels_scaling",
 )

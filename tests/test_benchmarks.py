@@ -18,7 +18,7 @@ from benchmarks.harness import Result, result
 from neurocircuits.models import seung2018, zanola2021
 from neurocircuits.randomness import Streams
 
-COMPILING = ("vogels_recurrent",)  # builds programs and compiles steps, for minutes
+COMPILING = ("vogels_recurrent", "vogels_scaling")  # builds programs and compiles steps, for minutes
 
 
 @pytest.mark.parametrize(
