@@ -173,7 +173,7 @@ class EventPathways:
             "\n".join(lines),
             on_pre="\n".join(code),
             on_post=on_post or None,
-            delay={"pre": declaration.delay * b2.second},
+            delay={"pre": declaration.delay * b2.second} | ({"post": 0.0 * b2.second} if on_post else {}),
             namespace=namespace,
             clock=self.clock,
             dtype=self.dtype,

@@ -13,6 +13,7 @@ import numpy as np
 
 from neurocircuits.compile.plan import Plan, PopulationPlan
 from neurocircuits.declare.protocol import Clamp, Protocol
+from neurocircuits.engines.brian2_arrays import hold_once
 from neurocircuits.engines.brian2_events import EventPathways, Traces, arrival, spiking_parts, trace_equations
 from neurocircuits.engines.brian2_objects import build_group, multiple
 from neurocircuits.engines.brian2_pathways import Pathways, aggregate_unit
@@ -250,6 +251,7 @@ class Program:
             *spikes.values(),
         )
         network.run(self.timing.time_of(self.schedule.n_steps + 1) * b2.second, namespace={})
+        hold_once(b2.device)
         b2.device.build(directory=str(directory), compile=True, run=False, with_output=False)
         b2.device.static_arrays.clear()  # what is written for the program is not needed here, too
         for variable, values in list(b2.device.array_cache.items()):
