@@ -22,6 +22,14 @@ FILES = {
         "t10k-images-idx3-ubyte.gz",
         "t10k-labels-idx1-ubyte.gz",
     ),
+    "ptb": ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),
+    "wikitext-2": ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
+}
+
+LOADERS = {
+    "mnist": "mnist; mnist('train'), mnist('test')",
+    "ptb": "penn_treebank; penn_treebank()",
+    "wikitext-2": "wikitext2; wikitext2()",
 }
 
 # The time of one example says little on a machine that others use too.
@@ -46,7 +54,7 @@ def missing_data(*names: str) -> str:
     for name in names:
         for file in FILES[name]:
             if not any((folder / name / file).is_file() for folder in folders):
-                call = f"from neurocircuits.datasets import {name}; {name}('train'), {name}('test')"
+                call = f"from neurocircuits.datasets import {LOADERS[name]}"
                 return (
                     f"needs {name}/{file}, which is not in {' or '.join(map(str, folders))}. With a connection, "
                     f'python -c "{call}" downloads it; files that are elsewhere are found through the environment '

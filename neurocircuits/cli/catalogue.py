@@ -79,9 +79,17 @@ def models() -> dict[str, dict[str, Factory]]:
 
 
 def protocols() -> dict[str, dict[str, Factory]]:
-    """Return the protocols of each module of protocols."""
+    """Return the protocols of each module of protocols that has any."""
     found = modules("neurocircuits.protocols")
-    return {name: factories(module, "Protocol", "protocol") for name, module in found.items()}
+    made = {name: factories(module, "Protocol", "protocol") for name, module in found.items()}
+    return {name: each for name, each in made.items() if each}
+
+
+def tasks() -> dict[str, dict[str, Factory]]:
+    """Return the tasks of recurrent networks of each module of protocols that has any."""
+    found = modules("neurocircuits.protocols")
+    made = {name: factories(module, "Task", "task") for name, module in found.items()}
+    return {name: each for name, each in made.items() if each}
 
 
 def data_sets() -> dict[str, Factory]:

@@ -19,11 +19,12 @@ def sections() -> Iterator[tuple[str, str]]:
         reference = getattr(modules[name], "REFERENCE", "")
         rows.append((name, others, reference, catalogue.first_sentence(modules[name].__doc__)))
     yield "models (circuits, with variants)", table(rows)
-    rows = [
-        (name, catalogue.first_sentence(catalogue.modules("neurocircuits.protocols")[name].__doc__))
-        for name in catalogue.protocols()
-    ]
-    yield "protocols", table(rows)
+    modules = catalogue.modules("neurocircuits.protocols")
+    for title, listed in {
+        "protocols": catalogue.protocols(),
+        "tasks": catalogue.tasks(),
+    }.items():
+        yield title, table([(name, catalogue.first_sentence(modules[name].__doc__)) for name in listed])
     found = {name: _state(factory) for name, factory in catalogue.data_sets().items()}
     yield "figures", table(_figures(found)) or "  none"
     yield (

@@ -13,10 +13,12 @@ from neurocircuits.datasets._fetch import cache_folder, data_folder
 from neurocircuits.datasets._files import from_file
 from neurocircuits.datasets._mnist import mnist
 from neurocircuits.datasets._photographs import photographs
+from neurocircuits.datasets._words import WordStreams, penn_treebank, wikitext2, word_streams
 from neurocircuits.datasets.dataset import Dataset
 
 __all__ = [
     "Dataset",
+    "WordStreams",
     "bar_templates",
     "bars",
     "cache_folder",
@@ -25,5 +27,8 @@ __all__ = [
     "digits",
     "from_file",
     "mnist",
+    "penn_treebank",
     "photographs",
+    "wikitext2",
+    "word_streams",
 ]

@@ -1,0 +1,220 @@
+"""The time loop of cells with a memory, LSTM and subLSTM, forward and backward, on packed weights.
+
+Rows of all time steps stand below one another, as in torch's ``PackedSequence``: ``batch_sizes[t]`` rows belong to
+step t, and sequences that end leave from below. What does not depend on the step before is done for all steps at once:
+input products before the loop, derivatives of the gates before the backward loop, weight gradients after it. A step
+has one matrix product, with all gates in one matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+GATES = {True: ("i", "f", "z", "o"), False: ("i", "z", "o")}  # with a forgetting gate, and with a constant leak
+
+
+@cache
+def _has_packed_products() -> bool:
+    """Return whether torch offers oneDNN's products with a weight matrix in its own order, which are private."""
+    try:
+        weight = torch.ops.mkldnn._reorder_linear_weight(torch.ones(3, 2), 1)
+        return bool((torch.ops.mkldnn._linear_pointwise(torch.ones(1, 2), weight, None, "none", [], "") == 2).all())
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def product(weight: Tensor, n_rows: int) -> Callable[[Tensor], Tensor]:
+    """Return the function x -> x @ weight.T, for many x of about ``n_rows`` rows.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (n_out, n_in)
+        Weights.
+    n_rows : int
+        Rows of x for which the order of the weights in memory is chosen.
+    """
+    if weight.dtype == torch.float32 and weight.device.type == "cpu" and _has_packed_products():
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), n_rows)
+        apply = torch.ops.mkldnn._linear_pointwise
+        return lambda x: apply(x, packed, None, "none", [], "")
+    transposed = weight.t()
+    return lambda x: x @ transposed
+
+
+class MemoryLoop(torch.autograd.Function):
+    """Run a layer of cells with a memory over packed sequences; its derivative can be taken once.
+
+    See `run` for the arguments.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        h_0: Tensor,
+        c_0: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias: Tensor,
+        leak: Tensor | None,
+        mask: Tensor | None,
+        batch_sizes: Sequence[int],
+        subtracts: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the outputs (rows, H) and the last h and c of every sequence (B, H)."""
+        n, names = h_0.shape[1], GATES[leak is None]
+        gates = torch.addmm(bias, x, weight_ih.t())
+        of = {name: gates[:, k * n : (k + 1) * n] for k, name in enumerate(names)}
+        z = of["z"] if subtracts else torch.empty_like(of["z"])
+        c_all, y_all, h_all = (gates.new_empty(len(x), n) for _ in range(3))
+        recurrent = product(weight_hh, int(batch_sizes[0]))
+        h, c, h_n, c_n = h_0, c_0, h_0.clone(), c_0.clone()
+        steps = zip(
+            *(each.split(batch_sizes) for each in (gates, of["i"], of.get("f", gates), z, of["z"], of["o"])),
+            *(each.split(batch_sizes) for each in (c_all, y_all, h_all, gates if mask is None else mask)),
+            strict=True,
+        )
+        for s, i, f, z_t, z_pre, o, c_t, y, h_t, m in steps:
+            if len(s) < len(h):
+                h_n[len(s) : len(h)], c_n[len(s) : len(c)] = h[len(s) :], c[len(s) :]
+                h, c = h[: len(s)], c[: len(s)]
+            s.add_(recurrent(h))
+            if not subtracts:
+                torch.tanh(z_pre, out=z_t)
+            s.sigmoid_()
+            if mask is not None:
+                z_t.mul_(m)
+            torch.sub(z_t, i, out=c_t) if subtracts else torch.mul(z_t, i, out=c_t)
+            c_t.addcmul_(c, f if leak is None else leak)
+            if subtracts:
+                torch.sigmoid(c_t, out=y)
+                torch.sub(y, o, out=h_t)
+            else:
+                torch.tanh(c_t, out=y)
+                torch.mul(y, o, out=h_t)
+            h, c = h_t, c_t
+        h_n[: len(h)], c_n[: len(c)] = h, c
+        ctx.save_for_backward(x, h_0, c_0, weight_ih, weight_hh, leak, mask, gates, z, c_all, y_all, h_all)
+        ctx.batch_sizes, ctx.subtracts = tuple(batch_sizes), subtracts
+        return h_all, h_n, c_n
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_h: Tensor, grad_h_n: Tensor, grad_c_n: Tensor) -> tuple[Any, ...]:
+        """Return the gradients, with what reaches a step through the recurrent weights."""
+        x, h_0, c_0, weight_ih, weight_hh, leak, mask, gates, z, c_all, y, h_all = ctx.saved_tensors
+        sizes, subtracts, n = ctx.batch_sizes, ctx.subtracts, h_0.shape[1]
+        names = GATES[leak is None]
+        c_before, h_before = _before(c_0, c_all, sizes), _before(h_0, h_all, sizes)
+        # derivatives of the gates' arguments: all but the last by the memory's, the last (o) by the output's
+        slope = gates * (1 - gates)
+        of = {name: slope[:, k * n : (k + 1) * n] for k, name in enumerate(names)}
+        value = {name: gates[:, k * n : (k + 1) * n] for k, name in enumerate(names)}
+        if subtracts:
+            of["i"].neg_()
+            of["o"].neg_()
+            by_output = y * (1 - y)
+            if mask is not None:  # the stored z is masked, and sigma' is that of what was masked
+                unmasked = torch.where(mask > 0, z / mask, 0.0)
+                torch.mul(unmasked * (1 - unmasked), mask, out=of["z"])
+        else:
+            of["i"].mul_(z)
+            of["o"].mul_(y)
+            by_output = (1 - y * y) * value["o"]
+            if mask is None:
+                torch.mul(1 - z * z, value["i"], out=of["z"])
+            else:
+                unmasked = torch.where(mask > 0, z / mask, 0.0)
+                torch.mul((1 - unmasked * unmasked) * value["i"], mask, out=of["z"])
+        if leak is None:
+            of["f"].mul_(c_before)
+        back = product(weight_hh.t(), sizes[0])
+        dh_all, dc_all = grad_h_n.clone(), grad_c_n.clone()  # of the state after the present step
+        d_leak = None if leak is None else torch.zeros_like(c_before)
+        memory = slope[:, :-n].view(len(x), -1, n)
+        parts = (slope, memory, of["o"], by_output, value.get("f", slope), grad_h, c_before)
+        split = [each.split(sizes) for each in parts] + [(d_leak if d_leak is not None else slope).split(sizes)]
+        for s, a, a_o, by, f, g, c_t, d_l in reversed(list(zip(*split, strict=True))):
+            rows = len(s)
+            dh, dc = dh_all[:rows], dc_all[:rows]
+            dh.add_(g)
+            dc.addcmul_(dh, by)
+            a.mul_(dc.unsqueeze(1))
+            a_o.mul_(dh)
+            if leak is None:
+                dc.mul_(f)
+            else:
+                torch.mul(dc, c_t, out=d_l)
+                dc.mul_(leak)
+            dh.copy_(back(s))
+        return (
+            slope @ weight_ih if ctx.needs_input_grad[0] else None,
+            dh_all,
+            dc_all,
+            slope.t() @ x,
+            slope.t() @ h_before,
+            slope.sum(0),
+            None if d_leak is None else d_leak.sum(0),
+            None,
+            None,
+            None,
+        )
+
+
+def _before(first: Tensor, states: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return the states before each step, in rows like ``states``."""
+    if sizes[0] == sizes[-1]:
+        return torch.cat([first, states[: len(states) - sizes[0]]])
+    parts = states.split(list(sizes))
+    return torch.cat(
+        [first[: sizes[0]], *(part[:size] for part, (_, size) in zip(parts, pairwise(sizes), strict=False))]
+    )
+
+
+def run(
+    x: Tensor,
+    state: tuple[Tensor, Tensor],
+    weights: tuple[Tensor, Tensor, Tensor],
+    batch_sizes: Sequence[int],
+    *,
+    subtracts: bool,
+    leak: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Run a layer with a memory over packed sequences.
+
+    The gates are i, f, o = sigma(W x + R h + b). With ``subtracts`` (Costa et al. 2017, section 3) z = sigma(...),
+    c = f c' + z - i and h = sigma(c) - o; else z = tanh(...), c = f c' + z i and h = tanh(c) o.
+
+    Parameters
+    ----------
+    x : Tensor, shape (rows, D)
+        Inputs, those of a time step below those of the step before.
+    state : tuple of Tensor, shape (B, H) each
+        h and c before the first step.
+    weights : tuple of Tensor
+        W (gates*H, D), R (gates*H, H) and b (gates*H); gates in the order i, f, z, o.
+    batch_sizes : sequence of int
+        Rows of each step, not increasing.
+    subtracts : bool
+        Whether gates subtract.
+    leak : Tensor, shape (H,), optional
+        Share of the memory that is kept at each step, instead of f.
+    mask : Tensor, shape (rows, H), optional
+        Factors of z (dropout on updates).
+
+    Returns
+    -------
+    outputs : Tensor, shape (rows, H)
+        h of all steps.
+    state : tuple of Tensor, shape (B, H) each
+        h and c after the last step of each sequence.
+    """
+    h, h_n, c_n = MemoryLoop.apply(x, *state, *weights, leak, mask, batch_sizes, subtracts)
+    return h, (h_n, c_n)

@@ -1,0 +1,228 @@
+"""What a recurrent network is trained on: sequences drawn anew, sequences in arrays, and streams of words."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from neurocircuits.errors import ValidationError
+
+Batch = tuple[np.ndarray, np.ndarray]
+Kind = Literal["regression", "classes", "words"]
+PARTS = ("train", "validation", "test")
+
+
+class Task(ABC):
+    """Batches of sequences and what is asked of them.
+
+    Attributes
+    ----------
+    name : str
+        Name.
+    kind : {"regression", "classes", "words"}
+        Whether a number is asked at the end of each sequence, a class at its end, or the next word all the time.
+    n_inputs, n_outputs : int
+        Inputs of each time step (words: size of the vocabulary) and outputs of the network.
+    carries : bool
+        Whether a batch goes on where the one before ended, so that states are carried over.
+    baselines : mapping of str to float
+        What answers that need no network reach, in the units of the loss.
+    """
+
+    name: str
+    kind: Kind
+    n_inputs: int
+    n_outputs: int
+    carries: bool = False
+    baselines: Mapping[str, float]
+
+    @abstractmethod
+    def epoch(self, part: str, batch: int, generator: np.random.Generator) -> Iterator[Batch]:
+        """Yield (x, y) of one pass: x (time, batch, n_inputs), or words (time, batch); y (batch,) or (time, batch).
+
+        Only the part ``"train"`` draws from ``generator``.
+        """
+
+    @abstractmethod
+    def n_batches(self, part: str, batch: int) -> int:
+        """Return how many batches a pass has."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class Drawn(Task):
+    """Sequences that are drawn anew in each pass; those to validate and test are drawn once.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    draw : callable
+        ``draw(generator, n)`` returns x (time, n, n_inputs) and y (n,).
+    n_inputs : int
+        Inputs of each time step.
+    sizes : mapping of str to int
+        Sequences of a pass for ``train``, ``validation`` and ``test``.
+    baselines : mapping of str to float
+        Mean square errors of trivial answers.
+    seed : int
+        Of the sequences to validate and test.
+    """
+
+    name: str
+    draw: Callable[[np.random.Generator, int], Batch]
+    n_inputs: int
+    sizes: Mapping[str, int]
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    kind: Kind = "regression"
+    n_outputs: int = 1
+    carries: bool = False
+
+    def epoch(self, part: str, batch: int, generator: np.random.Generator) -> Iterator[Batch]:
+        """Yield batches; all sequences of one are equally long."""
+        if part != "train":
+            generator = np.random.default_rng((self.seed, PARTS.index(part)))
+        left = self.sizes[part]
+        while left > 0:
+            yield self.draw(generator, min(batch, left))
+            left -= batch
+
+    def n_batches(self, part: str, batch: int) -> int:
+        """Return how many batches a pass has."""
+        return math.ceil(self.sizes[part] / batch)
+
+
+@dataclass(frozen=True, repr=False)
+class Images(Task):
+    """Images read in pieces, each a sequence, with its class asked at the end.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    parts : mapping of str to (values, labels)
+        Values (n, n_pixels) and classes (n,) for ``train``, ``validation`` and ``test``.
+    n_inputs : int
+        Pixels of a piece, which divides the pixels of an image: 1 reads pixel by pixel.
+    order : ndarray of int, optional
+        Permutation of the pixels, the same for all images and parts.
+
+    Raises
+    ------
+    ValidationError
+        If a part is missing or empty, values are not finite, or the pieces do not fill an image.
+    """
+
+    name: str
+    parts: Mapping[str, Batch]
+    n_inputs: int = 1
+    order: np.ndarray | None = None
+    kind: Kind = "classes"
+    carries: bool = False
+    baselines: Mapping[str, float] = field(init=False)
+    n_outputs: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        for part in PARTS:
+            values, labels = self.parts.get(part, (np.empty((0, 0)), np.empty(0)))
+            if not len(values) or len(values) != len(labels) or not np.isfinite(values).all():
+                raise ValidationError(
+                    f"Images({self.name!r}): part {part!r} has {len(values)} images and {len(labels)} labels, or "
+                    "values that are not finite. Give one label for each image, at least one image, and finite values."
+                )
+            if values.shape[1] % self.n_inputs:
+                raise ValidationError(
+                    f"Images({self.name!r}): {values.shape[1]} pixels are not a multiple of n_inputs {self.n_inputs}."
+                )
+        n_classes = 1 + max(int(labels.max()) for _, labels in self.parts.values())
+        object.__setattr__(self, "n_outputs", n_classes)
+        object.__setattr__(self, "baselines", {"uniform": math.log(n_classes)})
+
+    def epoch(self, part: str, batch: int, generator: np.random.Generator) -> Iterator[Batch]:
+        """Yield batches, shuffled for training."""
+        values, labels = self.parts[part]
+        rows = generator.permutation(len(values)) if part == "train" else np.arange(len(values))
+        for start in range(0, len(rows), batch):
+            some = rows[start : start + batch]
+            x = values[some] if self.order is None else values[some][:, self.order]
+            x = x.reshape(len(some), -1, self.n_inputs).transpose(1, 0, 2)
+            yield np.ascontiguousarray(x, np.float32), labels[some].astype(np.int64)
+
+    def n_batches(self, part: str, batch: int) -> int:
+        """Return how many batches a pass has."""
+        return math.ceil(len(self.parts[part][0]) / batch)
+
+
+@dataclass(frozen=True, repr=False)
+class Words(Task):
+    """Streams of words in parallel columns, read on and on, with the next word asked all the time.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    parts : mapping of str to ndarray of int
+        Words of ``train``, ``validation`` and ``test`` by number.
+    n_words : int
+        Size of the vocabulary.
+    unroll : int
+        Time steps of a batch.
+
+    Raises
+    ------
+    ValidationError
+        If a part is missing or has words outside the vocabulary.
+    """
+
+    name: str
+    parts: Mapping[str, np.ndarray]
+    n_words: int
+    unroll: int = 35
+    kind: Kind = "words"
+    carries: bool = True
+    baselines: Mapping[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for part in PARTS:
+            words = self.parts.get(part, np.empty(0, np.int64))
+            if len(words) < 2 or words.min() < 0 or words.max() >= self.n_words:
+                raise ValidationError(
+                    f"Words({self.name!r}): part {part!r} has {len(words)} words"
+                    + (f" numbered {words.min()} to {words.max()}" if len(words) else "")
+                    + f". Give two or more, numbered 0 to {self.n_words - 1}."
+                )
+        counts = np.bincount(self.parts["train"], minlength=self.n_words) + 1.0
+        shares = counts / counts.sum()
+        unigram = -np.log(shares[self.parts["test"]]).mean()
+        object.__setattr__(self, "baselines", {"uniform": math.log(self.n_words), "unigram": float(unigram)})
+
+    @property
+    def n_inputs(self) -> int:  # type: ignore[override]
+        """Size of the vocabulary."""
+        return self.n_words
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        """Size of the vocabulary."""
+        return self.n_words
+
+    def epoch(self, part: str, batch: int, generator: np.random.Generator) -> Iterator[Batch]:
+        """Yield pieces of ``unroll`` words of all columns; the words that do not fill a column are left out."""
+        words = self.parts[part]
+        n = len(words) // batch
+        columns = words[: n * batch].reshape(batch, n).T
+        for start in range(0, n - 1, self.unroll):
+            stop = min(start + self.unroll, n - 1)
+            yield columns[start:stop].astype(np.int64), columns[start + 1 : stop + 1].astype(np.int64)
+
+    def n_batches(self, part: str, batch: int) -> int:
+        """Return how many batches a pass has."""
+        return math.ceil((len(self.parts[part]) // batch - 1) / self.unroll)

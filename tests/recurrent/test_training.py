@@ -1,0 +1,172 @@
+"""Training: against plain torch loops, to the bit when resumed after a kill, and what it says when it cannot go on."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import neurocircuits as nc
+from neurocircuits.protocols import addition
+
+torch = pytest.importorskip("torch")
+
+from neurocircuits.recurrent import LSTM, RNN, Images, SubLSTM, Training, Words, evaluate, train  # noqa: E402
+
+SIZES = {"train": 200, "validation": 60, "test": 60}
+SHORT = Training(epochs=3, batch=20, rate=1e-2)
+
+
+def small(**settings: Any) -> Any:
+    return addition.delayed(length=6, sizes=SIZES, **settings)
+
+
+def test_a_plain_loop_finds_the_same_parameters() -> None:
+    """Rejects a loop that clips after the step, forgets to zero gradients, or evaluates with the last parameters."""
+    task, seed = small(), 4
+    network, result = train(task, LSTM, 5, SHORT, seed=seed, progress=False)
+    streams = nc.randomness.Streams(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(int(streams.generator("recurrent weights").integers(2**31)))
+        layer, readout = LSTM(2, 5), torch.nn.Linear(5, 1)
+        bound = math.sqrt(6 / 6)
+        torch.nn.init.uniform_(readout.weight, -bound, bound)
+        torch.nn.init.zeros_(readout.bias)
+    parameters = [*layer.parameters(), *readout.parameters()]
+    optimiser = torch.optim.RMSprop(parameters, lr=1e-2, momentum=0.9)
+    generator, best, losses = streams.generator("recurrent batches"), None, []
+    for _ in range(3):
+        for _ in range(10):
+            x, y = task.draw(generator, 20)
+            error = readout(layer(torch.from_numpy(x))[0][-1])[:, 0] - torch.from_numpy(y)
+            optimiser.zero_grad()
+            (error**2).mean().backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+        batches = list(task.epoch("validation", 20, np.random.default_rng(0)))
+        with torch.no_grad():
+            outputs = torch.cat([readout(layer(torch.from_numpy(x))[0][-1])[:, 0] for x, _ in batches])
+        losses.append(float(((outputs - torch.from_numpy(np.concatenate([y for _, y in batches]))) ** 2).mean()))
+        if losses[-1] == min(losses):
+            best = [p.detach().clone() for p in parameters]
+    assert best is not None
+    np.testing.assert_allclose(result["/curves"]["validation_loss"].values, losses, rtol=1e-4)
+    for ours, theirs in zip(network.parameters(), best, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+    assert result["/curves"]["updates"].values.tolist() == [10, 20, 30]
+    assert result["/scores"]["test_loss"] == pytest.approx(evaluate(network, task, "test", 20)["loss"])
+
+
+def test_a_seed_gives_the_same_results_and_another_gives_others() -> None:
+    runs = [train(small(), SubLSTM, 4, SHORT, seed=seed, progress=False)[1] for seed in (1, 1, 2)]
+    assert runs[0]["/curves"].equals(runs[1]["/curves"])
+    assert not runs[0]["/curves"].equals(runs[2]["/curves"])
+
+
+def words(n: int = 400) -> Words:
+    generator = np.random.default_rng(3)
+    streams = {part: generator.integers(0, 7, n).astype(np.int32) for part in ("train", "validation", "test")}
+    return Words("digits", streams, 7, unroll=5)
+
+
+def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    """Kills a real process within an epoch, with dropout, momentum and a state that is carried over."""
+    program = (
+        "import sys, neurocircuits.recurrent.training as t\n"
+        "from tests.recurrent.test_training import words, SubLSTM, Training\n"
+        "t._SAVE_EVERY = 3\n"
+        "_, result = t.train(words(), SubLSTM, 6, Training(epochs=int(sys.argv[2]), batch=4, input_dropout=0.2),\n"
+        "    num_layers=2, update_dropout=0.3, checkpoint=sys.argv[1] or None, progress=False)\n"
+        "print(result['/curves']['validation_loss'].values.tolist())\n"
+    )
+    file = tmp_path / "run.pt"
+    whole = subprocess.run([sys.executable, "-c", program, "", "12"], capture_output=True, text=True, check=True)
+    broken = subprocess.Popen([sys.executable, "-c", program, str(file), "12"], stdout=subprocess.PIPE)
+    while not file.exists():
+        assert broken.poll() is None
+        time.sleep(0.001)
+    time.sleep(0.03)
+    broken.send_signal(signal.SIGKILL)
+    broken.wait()
+    before = torch.load(file, weights_only=True)["counts"][0]
+    assert 0 < before < 12 * 20
+    resumed = subprocess.run(
+        [sys.executable, "-c", program, str(file), "12"], capture_output=True, text=True, check=True
+    )
+    assert resumed.stdout == whole.stdout
+
+
+def test_states_are_carried_over_in_text_only() -> None:
+    """Rejects a language model that forgets at each piece, and sums that know of the sequences before."""
+    task = words()
+    network, _ = train(task, RNN, 4, Training(epochs=1, batch=4), progress=False)
+    batches = list(task.epoch("test", 4, np.random.default_rng(0)))
+    whole = np.concatenate([x for x, _ in batches]), np.concatenate([y for _, y in batches])
+    with torch.no_grad():
+        outputs, _ = network(torch.from_numpy(whole[0]))
+        likelihood = torch.log_softmax(outputs, 2).gather(2, torch.from_numpy(whole[1])[..., None])
+    assert evaluate(network, task, "test", 4)["loss"] == pytest.approx(-float(likelihood.mean()), rel=1e-6)
+    assert evaluate(network, task, "test", 4)["score"] == pytest.approx(math.exp(-float(likelihood.mean())), rel=1e-6)
+
+
+def test_losses_of_classes_know_one_softmax_only() -> None:
+    """Rejects a softmax before the cross-entropy, with which no loss falls below 1.46 for ten classes."""
+    values = np.eye(10)[np.arange(200) % 10]
+    parts = dict.fromkeys(("train", "validation", "test"), (values, np.arange(200) % 10))
+    task = Images("ten", parts, n_inputs=10)
+    assert task.baselines["uniform"] == pytest.approx(math.log(10))
+    _, result = train(task, LSTM, 20, Training(epochs=30, batch=20, rate=1e-2), progress=False)
+    assert result["/curves"]["validation_loss"].values.min() < 0.2
+    assert result["/scores"]["test_score"] == 1.0
+
+
+def test_training_stops_when_patience_or_the_wish_is_over() -> None:
+    _, result = train(small(), SubLSTM, 4, Training(epochs=50, batch=20, rate=1e-30, patience=4), progress=False)
+    assert len(result["/curves"]["epoch"]) == 5
+    _, result = train(small(), SubLSTM, 4, SHORT, stop_below=1e9, progress=False)
+    assert len(result["/curves"]["epoch"]) == 1
+    assert json.loads(result.attrs["training"])["epochs"] == 3
+
+
+def test_a_loss_that_is_not_finite_names_the_update() -> None:
+    with pytest.raises(nc.DivergenceError, match=r"is nan at update 1\. Lower Training\.rate"):
+        task = small()
+        bad = addition.Drawn("bad", lambda g, n: tuple(each * np.nan for each in task.draw(g, n)), 2, SIZES)
+        train(bad, SubLSTM, 4, SHORT, progress=False)
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.pt"
+    train(small(), SubLSTM, 4, SHORT, checkpoint=file, progress=False)
+    with pytest.raises(nc.StorageError, match="is of other settings"):
+        train(small(), SubLSTM, 5, SHORT, checkpoint=file, progress=False)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(nc.StorageError, match="cannot be read .* Delete it"):
+        train(small(), SubLSTM, 4, SHORT, checkpoint=file, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"rate": 0.0}, "Training.rate: 0.0"),
+        ({"optimiser": "lion"}, "one of rmsprop, adam, sgd"),
+        ({"batch": 0}, "batch"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(nc.ValidationError, match=words):
+        Training(**settings)
+
+
+def test_a_vocabulary_that_does_not_fit_is_refused() -> None:
+    parts = dict.fromkeys(("train", "validation", "test"), np.array([0, 1, 7]))
+    with pytest.raises(nc.ValidationError, match=r"numbered 0 to 7\. Give two or more, numbered 0 to 6"):
+        Words("seven", parts, 7)
