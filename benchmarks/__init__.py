@@ -17,4 +17,5 @@ NAMES = (
     "dense_step",
     "vogels_recurrent",
     "vogels_scaling",
+    "recurrent_cells",
 )

@@ -24,13 +24,14 @@ def _has_packed_products() -> bool:
     """Return whether torch offers oneDNN's products with a weight matrix in its own order, which are private."""
     try:
         weight = torch.ops.mkldnn._reorder_linear_weight(torch.ones(3, 2), 1)
-        return bool((torch.ops.mkldnn._linear_pointwise(torch.ones(1, 2), weight, None, "none", [], "") == 2).all())
+        x, y = torch.ones(1, 2), torch.ones(1, 3)
+        return bool((torch.ops.mkldnn._linear_pointwise.binary(x, y, weight, None, "add") == 3).all())
     except (AttributeError, RuntimeError):
         return False
 
 
-def product(weight: Tensor, n_rows: int) -> Callable[[Tensor], Tensor]:
-    """Return the function x -> x @ weight.T, for many x of about ``n_rows`` rows.
+def product(weight: Tensor, n_rows: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the function (x, y) -> y + x @ weight.T, for many x of about ``n_rows`` rows.
 
     Parameters
     ----------
@@ -41,10 +42,10 @@ def product(weight: Tensor, n_rows: int) -> Callable[[Tensor], Tensor]:
     """
     if weight.dtype == torch.float32 and weight.device.type == "cpu" and _has_packed_products():
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), n_rows)
-        apply = torch.ops.mkldnn._linear_pointwise
-        return lambda x: apply(x, packed, None, "none", [], "")
+        apply = torch.ops.mkldnn._linear_pointwise.binary
+        return lambda x, y: apply(x, y, packed, None, "add")
     transposed = weight.t()
-    return lambda x: x @ transposed
+    return lambda x, y: torch.addmm(y, x, transposed)
 
 
 class MemoryLoop(torch.autograd.Function):
@@ -75,19 +76,16 @@ class MemoryLoop(torch.autograd.Function):
         c_all, y_all, h_all = (gates.new_empty(len(x), n) for _ in range(3))
         recurrent = product(weight_hh, int(batch_sizes[0]))
         h, c, h_n, c_n = h_0, c_0, h_0.clone(), c_0.clone()
-        steps = zip(
-            *(each.split(batch_sizes) for each in (gates, of["i"], of.get("f", gates), z, of["z"], of["o"])),
-            *(each.split(batch_sizes) for each in (c_all, y_all, h_all, gates if mask is None else mask)),
-            strict=True,
-        )
-        for s, i, f, z_t, z_pre, o, c_t, y, h_t, m in steps:
+        parts = (gates, of["i"], of.get("f", gates), z, of["o"], c_all, y_all, h_all, gates if mask is None else mask)
+        at_z = names.index("z") * n
+        for s, i, f, z_t, o, c_t, y, h_t, m in zip(*(each.split(batch_sizes) for each in parts), strict=True):
             if len(s) < len(h):
                 h_n[len(s) : len(h)], c_n[len(s) : len(c)] = h[len(s) :], c[len(s) :]
                 h, c = h[: len(s)], c[: len(s)]
-            s.add_(recurrent(h))
+            a = recurrent(h, s)
             if not subtracts:
-                torch.tanh(z_pre, out=z_t)
-            s.sigmoid_()
+                torch.tanh(a[:, at_z : at_z + n], out=z_t)
+            torch.sigmoid(a, out=s)
             if mask is not None:
                 z_t.mul_(m)
             torch.sub(z_t, i, out=c_t) if subtracts else torch.mul(z_t, i, out=c_t)
@@ -135,15 +133,18 @@ class MemoryLoop(torch.autograd.Function):
         if leak is None:
             of["f"].mul_(c_before)
         back = product(weight_hh.t(), sizes[0])
-        dh_all, dc_all = grad_h_n.clone(), grad_c_n.clone()  # of the state after the present step
-        d_leak = None if leak is None else torch.zeros_like(c_before)
+        # what reaches h of the step before a step from above, where the gradient through the step is added
+        above = [torch.zeros_like(h_0), *grad_h.contiguous().split(sizes)]
+        dh_all, dc_all = grad_h_n.clone(), grad_c_n.clone()
+        dh_all[: sizes[-1]].add_(above.pop())
+        d_leak: Any = None if leak is None else torch.zeros_like(c_before)
         memory = slope[:, :-n].view(len(x), -1, n)
-        parts = (slope, memory, of["o"], by_output, value.get("f", slope), grad_h, c_before)
-        split = [each.split(sizes) for each in parts] + [(d_leak if d_leak is not None else slope).split(sizes)]
-        for s, a, a_o, by, f, g, c_t, d_l in reversed(list(zip(*split, strict=True))):
+        parts = (slope, memory, of["o"], by_output, value.get("f", slope), c_before, slope if leak is None else d_leak)
+        steps = list(zip(*(each.split(sizes) for each in parts), above, strict=True))
+        for s, a, a_o, by, f, c_t, d_l, g in reversed(steps):
             rows = len(s)
-            dh, dc = dh_all[:rows], dc_all[:rows]
-            dh.add_(g)
+            whole = rows == len(dh_all)
+            dh, dc = (dh_all, dc_all) if whole else (dh_all[:rows], dc_all[:rows])
             dc.addcmul_(dh, by)
             a.mul_(dc.unsqueeze(1))
             a_o.mul_(dh)
@@ -152,7 +153,11 @@ class MemoryLoop(torch.autograd.Function):
             else:
                 torch.mul(dc, c_t, out=d_l)
                 dc.mul_(leak)
-            dh.copy_(back(s))
+            if whole:
+                dh_all = back(s, g)
+            else:
+                dh.copy_(back(s, g[:rows]))
+                dh_all[rows : len(g)].add_(g[rows:])
         return (
             slope @ weight_ih if ctx.needs_input_grad[0] else None,
             dh_all,

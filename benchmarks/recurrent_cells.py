@@ -1,0 +1,81 @@
+"""SubLSTM layers, forward and backward, against torch's own LSTM and a cell with one product for each time step."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.harness import Result, one_thread, result
+
+# H, time steps, batch, inputs; largest ratio to the LSTM, smallest ratio of the plain cell to ours
+SIZES = (
+    (650, 35, 20, 650, 1.2, 2.5),
+    (100, 784, 100, 1, 1.5, None),
+    (100, 35, 20, 100, 2.0, None),
+    (100, 784, 20, 1, None, None),
+)
+ROUNDS = 9
+
+
+def plain(torch: Any, layer: Any) -> Callable[[Any], Any]:
+    """Return the subLSTM as it is usually written: one product and a handful of operations in each time step."""
+    values = layer.layer_parameters(0)
+
+    def run(x: Any) -> Any:
+        h = c = x.new_zeros(x.shape[1], layer.hidden_size)
+        outputs = []
+        for x_t in x:
+            gates = torch.addmm(values["bias"], torch.cat([x_t, h], 1), together.t()).sigmoid()
+            i, f, z, o = gates.chunk(4, 1)
+            c = c * f + z - i
+            h = torch.sigmoid(c) - o
+            outputs.append(h)
+        return torch.stack(outputs)
+
+    together = torch.cat([values["weight_ih"], values["weight_hh"]], 1)
+    return run
+
+
+def times(sizes: tuple[int, int, int, int], rounds: int) -> dict[str, list[float]]:
+    """Return the thread's CPU milliseconds of forward and backward passes, in turn."""
+    import torch
+
+    from neurocircuits.recurrent import SubLSTM
+
+    n, steps, batch, n_inputs = sizes
+    torch.manual_seed(0)
+    layer, theirs = SubLSTM(n_inputs, n), torch.nn.LSTM(n_inputs, n)
+    x = torch.randn(steps, batch, n_inputs)
+    ways = {"ours": lambda: layer(x)[0], "LSTM": lambda: theirs(x)[0], "plain": lambda: plain(torch, layer)(x)}
+    laps: dict[str, list[float]] = {name: [] for name in ways}
+    for k in range(rounds + 1):
+        for name, way in ways.items():
+            begin = time.thread_time()
+            way().sum().backward()
+            if k:
+                laps[name].append(1e3 * (time.thread_time() - begin))
+    return laps
+
+
+def run(quick: bool = False) -> list[Result]:
+    """Time all sizes; without torch there is nothing to time."""
+    if importlib.util.find_spec("torch") is None:
+        return []
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = []
+    try:
+        with one_thread():
+            for *sizes, limit, gain in ((20, 5, 4, 3, None, None),) if quick else SIZES:
+                laps = times(tuple(sizes), 2 if quick else ROUNDS)
+                name = "subLSTM of {} units, {} steps, batch {}, {} inputs".format(*sizes)
+                found.append(result(name, laps["ours"], laps["LSTM"], "ms", "torch's LSTM", limit))
+                most = None if gain is None else 1 / gain
+                found.append(result(name, laps["ours"], laps["plain"], "ms", "one product for each step", most))
+    finally:
+        torch.set_num_threads(threads)
+    return found
