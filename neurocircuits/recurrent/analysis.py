@@ -1,0 +1,96 @@
+"""What a recurrent network does: its gates on a sequence, how far gradients reach, how fast memories leak."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from neurocircuits.errors import ValidationError
+from neurocircuits.recurrent.cells import FixSubLSTM, RecurrentLayers
+
+
+def gate_traces(layers: RecurrentLayers, x: ArrayLike, layer: int = 0) -> xr.Dataset:
+    """Return all gates and states of a layer with a memory on one sequence.
+
+    Parameters
+    ----------
+    layers : RecurrentLayers
+        Layers with a memory.
+    x : array_like, shape (time, input_size)
+        One sequence.
+    layer : int
+        Which layer; those below it feed it.
+
+    Returns
+    -------
+    Dataset
+        ``i``, ``z``, ``o``, ``f`` (also where it is a constant leak), ``c`` and ``h``, all (time, unit), dimensionless.
+
+    Raises
+    ------
+    ValidationError
+        If the layers have no memory, or there is no such layer.
+    """
+    if not layers.has_memory or not 0 <= layer < layers.num_layers:
+        raise ValidationError(
+            f"gate_traces: layer {layer!r} of {type(layers).__name__} with {layers.num_layers} layers. Give layers "
+            f"with a memory, and a layer from 0 to {layers.num_layers - 1}."
+        )
+    n = layers.hidden_size
+    with torch.no_grad():
+        rows = torch.as_tensor(np.asarray(x), dtype=layers.layer_parameters(0)["bias"].dtype)
+        for k in range(layer + 1):
+            values = layers.layer_parameters(k)
+            below, zero = rows, rows.new_zeros(1, n)
+            rows, _ = layers._layer(below, (zero, zero), values, [1] * len(below))
+        before = torch.cat([zero, rows[:-1]])
+        argument = below @ values["weight_ih"].t() + before @ values["weight_hh"].t() + values["bias"]
+        parts = dict(zip(layers.gates, argument.split(n, dim=1), strict=True))
+        subtracts = getattr(layers, "subtracts", False)
+        found = {
+            name: torch.tanh(a) if name == "z" and not subtracts else torch.sigmoid(a) for name, a in parts.items()
+        }
+        if "leak" in values:
+            found["f"] = torch.sigmoid(values["leak"]).expand(len(below), n)
+        added = found["z"] - found["i"] if subtracts else found["z"] * found["i"]
+        c = [zero[0]]
+        for kept, new in zip(found["f"], added, strict=True):
+            c.append(kept * c[-1] + new)
+        found |= {"c": torch.stack(c[1:]), "h": rows}
+    return xr.Dataset({name: (("time", "unit"), value.numpy()) for name, value in found.items()})
+
+
+def gradient_reach(layers: RecurrentLayers, x: Any) -> xr.DataArray:
+    """Return how much the last output depends on the input of each time step.
+
+    Parameters
+    ----------
+    layers : RecurrentLayers
+        The layers.
+    x : array_like, shape (time, batch, input_size)
+        Sequences.
+
+    Returns
+    -------
+    DataArray, shape (time,)
+        Norm of the gradient of the sum of the last h over units, root mean square over sequences (gradients of Costa et
+        al. 2017, section 3.1, with the recurrent term).
+    """
+    rows = torch.as_tensor(np.asarray(x), dtype=layers.layer_parameters(0)["bias"].dtype).requires_grad_()
+    output, _ = layers(rows)
+    (gradient,) = torch.autograd.grad(output[-1].sum(), rows)
+    return xr.DataArray((gradient**2).sum(2).mean(1).sqrt().numpy(), dims="time", name="gradient")
+
+
+def learned_leaks(layers: FixSubLSTM) -> xr.DataArray:
+    """Return the share of the memory that a step keeps, (layer, unit), and as a coordinate its time constant.
+
+    A memory with the share f decays with the time constant -1/ln f, in steps.
+    """
+    kept = layers.leaks.detach().numpy()
+    dims = ("layer", "unit")
+    return xr.DataArray(kept, dims=dims, name="leak", coords={"time_constant": (dims, -1 / np.log(kept))})
