@@ -14,8 +14,10 @@ NAMES = (
     "import_time",
     "fixed_cost",
     "memory",
+    "topics",
     "dense_step",
     "vogels_recurrent",
     "vogels_scaling",
     "recurrent_cells",
+    "topics",
 )

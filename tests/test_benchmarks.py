@@ -18,11 +18,11 @@ from benchmarks.harness import Result, result
 from neurocircuits.models import seung2018, zanola2021
 from neurocircuits.randomness import Streams
 
-COMPILING = ("vogels_recurrent", "vogels_scaling")  # builds programs and compiles steps, for minutes
+SLOW = ("vogels_recurrent", "vogels_scaling", "topics")  # take minutes
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in COMPILING)) for name in benchmarks.NAMES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in benchmarks.NAMES]
 )
 def test_a_benchmark_prints_json(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ each presentation, weights and slow variables at the end of a phase. None asks w
 from __future__ import annotations
 
 from neurocircuits.analysis.balance import balance_measures, ei_balance
+from neurocircuits.analysis.coherence import coherence, document_coherence
 from neurocircuits.analysis.compare import compare, difference
 from neurocircuits.analysis.competition import class_votes, collapse, winner_agreement, wins
 from neurocircuits.analysis.currents import (
@@ -85,6 +86,22 @@ from neurocircuits.analysis.spikes import (
     kernel_correlation,
     kernel_correlations,
 )
+from neurocircuits.analysis.topic_maps import (
+    intertopic_map,
+    match_topics,
+    principal_coordinates,
+    topic_distances,
+)
+from neurocircuits.analysis.topics import (
+    cluster_purity,
+    normalised_mutual_information,
+    relevance,
+    saliency,
+    top_words,
+    topic_diversity,
+    topic_shares,
+    word_shares,
+)
 from neurocircuits.analysis.trains import Spikes, recorded_spikes
 from neurocircuits.analysis.weights import (
     duplicate_features,
@@ -104,6 +121,8 @@ __all__ = [
     "bound_excess",
     "circuit_stability",
     "class_votes",
+    "cluster_purity",
+    "coherence",
     "collapse",
     "colour_correlation",
     "compare",
@@ -121,6 +140,7 @@ __all__ = [
     "defined_mean",
     "detailed_balance",
     "difference",
+    "document_coherence",
     "duplicate_features",
     "duplicate_pairs",
     "ei_balance",
@@ -129,6 +149,7 @@ __all__ = [
     "fano_factor",
     "firing_rates",
     "ink_maps",
+    "intertopic_map",
     "interval_cv",
     "interval_cv2",
     "kernel_correlation",
@@ -136,25 +157,30 @@ __all__ = [
     "lagged_correlation",
     "lyapunov",
     "match_templates",
+    "match_topics",
     "matched_features",
     "negative_share",
     "neighbour_correlation",
     "nonzero",
     "nonzero_weights",
     "norm_trace",
+    "normalised_mutual_information",
     "off_diagonal",
     "pearson_matrix",
     "population_cv",
     "population_cv_floor",
     "population_rate",
+    "principal_coordinates",
     "rate_spectrum",
     "receptive_fields",
     "recorded_spikes",
     "redundant_pairs",
     "regime",
+    "relevance",
     "response_weighted_average",
     "ringing",
     "row_sparseness",
+    "saliency",
     "scale_free_currents",
     "second_moment",
     "selectivity",
@@ -168,9 +194,14 @@ __all__ = [
     "stability",
     "to_neo",
     "to_pynapple",
+    "top_words",
+    "topic_distances",
+    "topic_diversity",
+    "topic_shares",
     "treves_rolls",
     "vinje_gallant",
     "voltage_synchrony",
     "winner_agreement",
     "wins",
+    "word_shares",
 ]

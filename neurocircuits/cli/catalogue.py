@@ -94,12 +94,30 @@ def tasks() -> dict[str, dict[str, Factory]]:
 
 def data_sets() -> dict[str, Factory]:
     """Return the data sets by name."""
+    return _loaders("Dataset")
+
+
+def corpora() -> dict[str, Factory]:
+    """Return the corpora of texts by name."""
+    return _loaders("Corpus")
+
+
+def from_files(factory: Factory) -> bool:
+    """Return whether a data set is read from files, not embedded; a DataError says which are not on this machine."""
+    if "download" not in factory.settings and factory.name in data_sets():
+        return False
+    plain = {"download": False, "remove": ()}  # posts as they are: cutting them takes seconds
+    factory.call(**{name: value for name, value in plain.items() if name in factory.settings})
+    return True
+
+
+def _loaders(kind: str) -> dict[str, Factory]:
     package = importlib.import_module("neurocircuits.datasets")
     public = {name: getattr(package, name) for name in sorted(package.__all__)}
     loaders = {
         name: f
         for name, f in public.items()
-        if inspect.isfunction(f) and _returns(f) == "Dataset" and "path" not in inspect.signature(f).parameters
+        if inspect.isfunction(f) and _returns(f) == kind and "path" not in inspect.signature(f).parameters
     }
     return {name: Factory(name, loader, _keywords(loader)) for name, loader in loaders.items()}
 

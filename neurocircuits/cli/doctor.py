@@ -204,17 +204,16 @@ def data_and_caches() -> Iterator[Finding]:
     yield Finding("cache of figures", _folder(figure_cache()))
     cython = Path(os.environ.get("CYTHON_CACHE_DIR") or Path.home() / ".cython") / "brian_extensions"
     yield Finding("cache of Cython", _folder(cython))
-    for name, factory in catalogue.data_sets().items():
-        if "download" not in factory.settings:
-            yield Finding(f"data set {name}", "comes with the package")
-            continue
+    for name, factory in (catalogue.data_sets() | catalogue.corpora()).items():
         try:
-            factory.call(download=False)
+            stored = catalogue.from_files(factory)
         except DataError as error:
             problem, _, remedy = str(error).partition(", and download=False. ")
             yield Finding(f"data set {name}", problem, False, remedy, needed=False)
         else:
-            yield Finding(f"data set {name}", "on this machine, checksums right")
+            yield Finding(
+                f"data set {name}", "on this machine, checksums right" if stored else "comes with the package"
+            )
 
 
 def _folder(path: Path) -> str:

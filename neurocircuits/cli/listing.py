@@ -20,18 +20,16 @@ def sections() -> Iterator[tuple[str, str]]:
         rows.append((name, others, reference, catalogue.first_sentence(modules[name].__doc__)))
     yield "models (circuits, with variants)", table(rows)
     modules = catalogue.modules("neurocircuits.protocols")
-    for title, listed in {
-        "protocols": catalogue.protocols(),
-        "tasks": catalogue.tasks(),
-    }.items():
+    for title, listed in (("protocols", catalogue.protocols()), ("tasks", catalogue.tasks())):
         yield title, table([(name, catalogue.first_sentence(modules[name].__doc__)) for name in listed])
-    found = {name: _state(factory) for name, factory in catalogue.data_sets().items()}
+    sets = catalogue.data_sets() | catalogue.corpora()
+    found = {name: _state(factory) for name, factory in sets.items()}
     yield "figures", table(_figures(found)) or "  none"
     yield (
         "engines",
         table([(name, factory.summary) for name, factory in catalogue.engines().items()]) or "  none: pip install -e .",
     )
-    yield "data sets", table([(name, factory.summary, found[name]) for name, factory in catalogue.data_sets().items()])
+    yield "data sets", table([(name, factory.summary, found[name]) for name, factory in sets.items()])
 
 
 def _figures(found: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
@@ -45,13 +43,10 @@ def _figures(found: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
 
 def _state(factory: catalogue.Factory) -> str:
     """Return whether a data set can be had here, without downloading anything."""
-    if "download" not in factory.settings:
-        return "comes with the package"
     try:
-        factory.call(download=False)
+        return "on this machine" if catalogue.from_files(factory) else "comes with the package"
     except DataError:
-        return "not on this machine, downloaded when first used; `neurocircuits doctor` says where it is looked for"
-    return "on this machine"
+        return "not on this machine; `neurocircuits doctor` says where it is looked for and how to get it"
 
 
 def describe_figure(content: Mapping[str, Any]) -> str:

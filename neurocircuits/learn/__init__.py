@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from neurocircuits.learn.competing import CollapseWarning, CompetingHiddenUnits
 from neurocircuits.learn.disynaptic import DisynapticFeatures
+from neurocircuits.learn.topics import DisynapticTopics
 
-__all__ = ["CollapseWarning", "CompetingHiddenUnits", "DisynapticFeatures"]
+__all__ = ["CollapseWarning", "CompetingHiddenUnits", "DisynapticFeatures", "DisynapticTopics"]

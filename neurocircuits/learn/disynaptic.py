@@ -7,19 +7,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from neurocircuits.compile.compiler import compile_circuit
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.engines.steady_state import SteadyState
-from neurocircuits.errors import ValidationError
-from neurocircuits.learn._base import CircuitTransformer, responses, seed_of
+from neurocircuits.learn._base import CircuitTransformer, seed_of
+from neurocircuits.learn._disynaptic import LEARNING_TOLERANCE, initial_excitatory, rates_at_rest, unit_power
 from neurocircuits.models import seung2018
 from neurocircuits.protocols import features
-from neurocircuits.randomness import Streams
 from neurocircuits.simulation import run
 
 _PROBED = 2000
-_LEARNING_TOLERANCE = 0.01  # mean drifts over a batch forgive so much
-_TOLERANCE = 1e-9  # every row is solved exactly, so that it does not depend on its batch
 
 
 class DisynapticFeatures(CircuitTransformer):
@@ -168,7 +164,7 @@ class DisynapticFeatures(CircuitTransformer):
         """
         images = self._images(X, reset=True)
         n_minibatches, batch = self._whole("n_minibatches"), self._whole("batch")
-        scale = _unit_power(images)
+        scale = unit_power(images, "DisynapticFeatures")
         circuit = self._circuit(self._largest_initial(images, scale))
         n_images = images.shape[0]
         passes, rest = divmod(n_minibatches, -(-n_images // batch))
@@ -179,7 +175,7 @@ class DisynapticFeatures(CircuitTransformer):
             shuffle=bool(self.shuffle),
             scale=scale,
         )
-        engine = SteadyState(batch=batch, learning_tolerance=_LEARNING_TOLERANCE)
+        engine = SteadyState(batch=batch, learning_tolerance=LEARNING_TOLERANCE)
         tree = run(circuit, protocol, engine, seed_of(self.random_state), progress=bool(self.verbose))
         self.scale_, self.n_iter_, self.tree_ = scale, n_minibatches, tree
         self.components_ = tree["/synapses/S_to_E"].ds["w"].values[-1].copy()
@@ -206,18 +202,9 @@ class DisynapticFeatures(CircuitTransformer):
         """
         check_is_fitted(self)
         images = self._images(X, reset=False)
-        n_inhibitory, n_excitatory = self.inhibitory_components_.shape
-        circuit = seung2018.circuit(
-            self.n_features_in_, n_excitatory, n_inhibitory
-        )  # at rest, rates of learning are idle
-        simulation = SteadyState(tolerance=_TOLERANCE).open(compile_circuit(circuit), Streams(0))
-        learned = {"weights/S_to_E": self.components_, "values/E/log_gain": np.log(self.gain_)}
-        if n_inhibitory:
-            learned["weights/E_to_I"] = self.inhibitory_components_
-        simulation.load(learned)
-        return responses(simulation, images, "r", self.scale_)
+        return rates_at_rest(images, self.components_, self.inhibitory_components_, self.gain_, self.scale_)
 
-    def _circuit(self, initial_excitatory: float) -> Circuit:
+    def _circuit(self, largest_initial: float) -> Circuit:
         """Return the circuit for the images that were checked last."""
         return seung2018.circuit(
             self.n_features_in_,
@@ -231,24 +218,11 @@ class DisynapticFeatures(CircuitTransformer):
             eta_inhibitory=self.eta_inhibitory,
             eta_gain=self.eta_gain,
             gain_floor=self._number("gain_floor"),
-            initial_excitatory=initial_excitatory,
+            initial_excitatory=largest_initial,
             initial_inhibitory=self._number("initial_inhibitory", 0.0),
         )
 
     def _largest_initial(self, images: Any, scale: float) -> float:
         if self.initial_excitatory is not None:
             return self._number("initial_excitatory", 0.0)
-        sums = scale * np.asarray(images.sum(axis=1), dtype=float).ravel()  # a mean weight of w gives w times this
-        return 2.0 * self._number("q") / float(np.sqrt(np.mean(sums**2)))
-
-
-def _unit_power(images: Any) -> float:
-    """Return the constant that makes the mean squared length of images 1."""
-    values = (images.data if hasattr(images, "indptr") else np.asarray(images)).ravel()
-    power = float(np.einsum("i,i->", values, values, dtype=float)) / images.shape[0]
-    if not 0 < power < np.inf:
-        raise ValidationError(
-            f"DisynapticFeatures: the mean squared length of the images is {power:g}, so no constant makes it 1. Give "
-            "images that are not all zero, of moderate size."
-        )
-    return power**-0.5
+        return initial_excitatory(images, scale, self._number("q"))

@@ -41,6 +41,12 @@ EXPECTED = {
     "seung2018_decorrelation",
     "seung2018_features",
     "seung2018_sparsity",
+    "topics_documents",
+    "topics_inhibition",
+    "topics_map",
+    "topics_method",
+    "topics_scores",
+    "topics_sparsity",
     "vogels2011_delays",
     "vogels2011_feedforward",
     "vogels2011_large",
@@ -51,9 +57,15 @@ EXPECTED = {
     "zanola2021_inhibition",
 }
 
-LONG = {  # compile programs, or take many time steps
+LONG = {  # compile programs, take many time steps, or fit several models
     "balance_mean_field",
     "rate_versus_time",
+    "topics_documents",
+    "topics_inhibition",
+    "topics_map",
+    "topics_method",
+    "topics_scores",
+    "topics_sparsity",
     "vogels2011_delays",
     "vogels2011_feedforward",
     "vogels2011_large",

@@ -153,5 +153,5 @@ def test_images_that_are_all_the_same() -> None:
 
 
 def test_images_of_zeros_are_refused() -> None:
-    with pytest.raises(nc.ValidationError, match="mean squared length of the images is 0"):
+    with pytest.raises(nc.ValidationError, match="mean squared length of the rows is 0"):
         cells().fit(np.zeros((30, 12)))
