@@ -14,7 +14,8 @@ from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.engines.steady_state import SteadyState
 
 FIGURES = reproduce.figures()
-TRAINED = {  # figures with top layers
+TRAINED = {  # figures with what torch trains
+    "costa2017_addition",
     "fast_versus_slow",
     "krotov2019_attacks",
     "krotov2019_candidates",
