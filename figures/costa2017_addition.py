@@ -99,21 +99,12 @@ def _reach(recurrent: Any, length: int, seed: int) -> xr.Dataset:
     Closed is i = o = sigma(-5) where gates multiply; where they subtract, gates equal what they oppose on average:
     i = z = 1/2 and o = sigma(c) = 1/2.
     """
-    import torch
-
     x = np.random.default_rng(seed).normal(size=(length, 32, 2))
     found = {}
     for cell, closed, opened in (("LSTM", -5.0, 5.0), ("SubLSTM", 0.0, -5.0)):
-        for state, bias in (("closed", closed), ("open", opened)):
-            torch.manual_seed(seed)
-            layers = getattr(recurrent, cell)(2, 20, dtype=torch.float64)
-            with torch.no_grad():
-                weights = layers.weight_ih_l0.view(4, 20, 2), layers.weight_hh_l0.view(4, 20, 20)
-                for gate in (0, 3):  # i and o: constants
-                    for each in weights:
-                        each[gate] = 0.0
-                    layers.bias_l0.view(4, 20)[gate] = bias
-                layers.bias_l0.view(4, 20)[1] = 3.0
+        for state, argument in (("closed", closed), ("open", opened)):
+            held = {"i": argument, "o": argument, "f": 3.0}
+            layers = recurrent.with_held_gates(getattr(recurrent, cell), 2, 20, held, seed)
             found[f"{cell}_{state}"] = ("time", recurrent.gradient_reach(layers, x).values)
     return xr.Dataset(found)
 

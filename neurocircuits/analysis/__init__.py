@@ -48,6 +48,7 @@ from neurocircuits.analysis.features import (
     treves_rolls,
     vinje_gallant,
 )
+from neurocircuits.analysis.gating import signal_gain, transmission
 from neurocircuits.analysis.regimes import (
     excess_population_cv,
     population_cv,
@@ -187,6 +188,7 @@ __all__ = [
     "selectivity_measures",
     "settled_after",
     "settling_time",
+    "signal_gain",
     "sparseness",
     "sphere_norms",
     "spike_measures",
@@ -198,6 +200,7 @@ __all__ = [
     "topic_distances",
     "topic_diversity",
     "topic_shares",
+    "transmission",
     "treves_rolls",
     "vinje_gallant",
     "voltage_synchrony",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,34 @@ def gradient_reach(layers: RecurrentLayers, x: Any) -> xr.DataArray:
     output, _ = layers(rows)
     (gradient,) = torch.autograd.grad(output[-1].sum(), rows)
     return xr.DataArray((gradient**2).sum(2).mean(1).sqrt().numpy(), dims="time", name="gradient")
+
+
+def with_held_gates(
+    cell: type[RecurrentLayers], input_size: int, hidden_size: int, gates: Mapping[str, float], seed: int = 0
+) -> RecurrentLayers:
+    """Return a layer in double precision some of whose gates are constants, whatever the input.
+
+    Parameters
+    ----------
+    cell : type
+        Kind of layer.
+    input_size, hidden_size : int
+        Inputs and units.
+    gates : mapping of str to float
+        Arguments of sigma of the gates that are held.
+    seed : int
+        Of the weights of the others.
+    """
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        layers = cell(input_size, hidden_size, dtype=torch.float64)
+        values = layers.layer_parameters(0)
+        for gate, argument in gates.items():
+            rows = slice(layers.gates.index(gate) * hidden_size, (layers.gates.index(gate) + 1) * hidden_size)
+            values["weight_ih"][rows] = 0.0
+            values["weight_hh"][rows] = 0.0
+            values["bias"][rows] = argument
+    return layers
 
 
 def learned_leaks(layers: FixSubLSTM) -> xr.DataArray:

@@ -31,6 +31,7 @@ NEEDED = dict.fromkeys(TRAINED, ("torch",))
 EXPECTED = {
     *TRAINED,
     "balance_brunel",
+    "balance_gate",
     "balance_mean_field",
     "balance_theory",
     "krotov2019_collapse",
@@ -59,6 +60,7 @@ EXPECTED = {
 }
 
 LONG = {  # compile programs, take many time steps, or fit several models
+    "balance_gate",
     "balance_mean_field",
     "rate_versus_time",
     "topics_documents",

@@ -20,6 +20,7 @@ from neurocircuits.recurrent import (  # noqa: E402
     gate_traces,
     gradient_reach,
     learned_leaks,
+    with_held_gates,
 )
 
 
@@ -61,3 +62,11 @@ def test_leaks_have_time_constants() -> None:
 def test_layers_without_a_memory_are_refused() -> None:
     with pytest.raises(nc.ValidationError, match="layer 0 of GRU with 1 layers. Give layers with a memory"):
         gate_traces(GRU(2, 3), np.zeros((4, 2)))
+
+
+def test_held_gates_are_constants() -> None:
+    layers = with_held_gates(SubLSTM, 3, 4, {"i": -1.5, "f": 2.0}, seed=2)
+    traces = gate_traces(layers, np.random.default_rng(2).normal(size=(7, 3)))
+    for gate, argument in (("i", -1.5), ("f", 2.0)):
+        np.testing.assert_allclose(traces[gate], 1 / (1 + math.exp(-argument)), rtol=1e-15)
+    assert traces["z"].std() > 0.05
