@@ -55,6 +55,7 @@ EXPECTED = {
     "vogels2011_memory",
     "vogels2011_recurrent",
     "vogels2011_remapping",
+    "vogels2011_window",
     "zanola2021_activity",
     "zanola2021_inhibition",
 }
@@ -75,6 +76,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "vogels2011_memory",
     "vogels2011_recurrent",
     "vogels2011_remapping",
+    "vogels2011_window",
 }
 
 pytestmark = pytest.mark.parametrize(
