@@ -52,6 +52,17 @@ _CELL = """
     i_e = g_leak*g_e*(E_e - v) : amp (excitation)
     i_i = g_leak*g_i*(v - E_i) : amp (inhibition)
 """
+_CELL_TRANSFER = """
+    dr/dt = (lif_rate(mean, sqrt(2*variance), tau, v_threshold, v_rest, t_ref) - r)/tau : Hz
+    mean_e = tau_e*g_e_drive : 1
+    mean_i = tau_i*g_i_drive : 1
+    g_total = 1 + mean_e + mean_i : 1
+    tau = tau_m/g_total : second
+    mean = (v_rest + mean_e*E_e + mean_i*E_i)/g_total : volt
+    noise_e = g_e_drive_variance*(tau_e*(E_e - mean)/g_total)**2/(tau + tau_e) : volt**2
+    noise_i = g_i_drive_variance*(tau_i*(E_i - mean)/g_total)**2/(tau + tau_i) : volt**2
+    variance = (noise_e + noise_i)/2 : volt**2
+"""  # as _TRANSFER, in units of the leak
 _CONSTANTS = {
     "tau_m": "20 ms",
     "v_rest": "-60 mV",
@@ -199,6 +210,7 @@ def feedforward(
             sign=sign,
             threshold="rand() < rate*dt",
             refractory="5 ms",
+            transfer="r = drive*Hz/(1 + 5*ms*drive*Hz) : Hz",
         )
         for name, sign in (("E", "excitatory"), ("I", "inhibitory"))
     ]
@@ -206,11 +218,12 @@ def feedforward(
         "cell",
         len(start),
         _CELL,
-        parameters=_CONSTANTS,
+        parameters={**_CONSTANTS, "t_ref": "5 ms"},
         initial={"v": "-60 mV"},
         threshold="v > v_threshold",
         reset="v = v_rest",
         refractory="5 ms",
+        transfer=_CELL_TRANSFER,
     )
     pathways = [
         Synapses("signals", name, connectivity=Explicit(np.arange(len(group)), group)) for name, group in groups.items()

@@ -34,6 +34,7 @@ EXPECTED = {
     "balance_gate",
     "balance_mean_field",
     "balance_theory",
+    "douglas1989_pulse",
     "krotov2019_collapse",
     "krotov2019_norms",
     "krotov2019_pipeline",
@@ -55,6 +56,7 @@ EXPECTED = {
     "vogels2011_memory",
     "vogels2011_recurrent",
     "vogels2011_remapping",
+    "vogels2011_rates",
     "vogels2011_window",
     "zanola2021_activity",
     "zanola2021_inhibition",
@@ -63,6 +65,7 @@ EXPECTED = {
 LONG = {  # compile programs, take many time steps, or fit several models
     "balance_gate",
     "balance_mean_field",
+    "douglas1989_pulse",
     "rate_versus_time",
     "topics_documents",
     "topics_inhibition",
@@ -76,6 +79,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "vogels2011_memory",
     "vogels2011_recurrent",
     "vogels2011_remapping",
+    "vogels2011_rates",
     "vogels2011_window",
 }
 
