@@ -31,6 +31,7 @@ NEEDED = dict.fromkeys(TRAINED, ("torch",))
 EXPECTED = {
     *TRAINED,
     "balance_brunel",
+    "balance_currents",
     "balance_gate",
     "balance_mean_field",
     "balance_theory",
@@ -63,6 +64,7 @@ EXPECTED = {
 }
 
 LONG = {  # compile programs, take many time steps, or fit several models
+    "balance_currents",
     "balance_gate",
     "balance_mean_field",
     "douglas1989_pulse",
