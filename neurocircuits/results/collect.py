@@ -283,12 +283,20 @@ class Collector:
         return self.folder / f"part-{k:06d}.npz"  # type: ignore[operator]
 
     def rows(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yield what was collected, part by part, as arrays by ``group/name``."""
+        """Yield what was collected, part by part, as arrays by ``group/name``.
+
+        The last part of a run that was interrupted may lack variables of a group; they are there without rows.
+        """
+        empty: dict[str, np.ndarray] = {}
         for k in range(self.n_parts):
-            with np.load(self._part(k)) as part:
-                yield {key.replace("|", "/"): part[key] for key in part.files}
+            with np.load(self._part(k)) as file:
+                part = {key.replace("|", "/"): file[key] for key in file.files}
+            empty |= {key: values[:0] for key, values in part.items()}
+            yield part
         if self._rows or not self.n_parts:
-            yield {key: np.concatenate(rows) for key, rows in self._rows.items()}
+            groups = {key.rpartition("/")[0] for key in self._rows}
+            lacking = {key: none for key, none in empty.items() if key.rpartition("/")[0] in groups}
+            yield lacking | {key: np.concatenate(rows) for key, rows in self._rows.items()}
 
 
 def attributes_of(plan: Plan, violations: int, wall_time: float, complete: bool) -> dict[str, Any]:

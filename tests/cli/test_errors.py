@@ -13,7 +13,7 @@ USAGE = {
     "missing protocol": (("run", "seung2018"), "Missing argument"),
     "unknown model": (("show", "seung2019"), "Did you mean seung2018"),
     "unknown variant": (("show", "seung2018.bar"), "Did you mean seung2018.bars"),
-    "unknown protocol": (("run", "seung2018", "feature"), "Did you mean features?"),
+    "unknown protocol": (("run", "seung2018", "feature"), "Did you mean features"),
     "unknown engine": ((*RUN, "--engine", "brian"), "Did you mean brian2?"),
     "unknown data": ((*RUN, "--data", "minst"), "Did you mean mnist?"),
     "unknown setting": ((*RUN, "--set", "n_excitatry=3"), "Did you mean n_excitatory"),
