@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 # For processes that tests start and for libraries that are loaded later.
@@ -12,3 +13,8 @@ from threadpoolctl import threadpool_limits  # noqa: E402
 
 # For NumPy, which a plugin of pytest may have imported by now: it reads the variables once.
 threadpool_limits(1)
+
+# These modules are torch through and through; the package says what is missing when one asks it for a name.
+_OF_TORCH = ("analysis", "cells", "kernel", "network", "training")
+if importlib.util.find_spec("torch") is None:
+    collect_ignore = [f"neurocircuits/recurrent/{name}.py" for name in _OF_TORCH]

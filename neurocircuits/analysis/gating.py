@@ -61,7 +61,7 @@ def signal_gain(
     --------
     >>> import numpy as np
     >>> signal = np.random.default_rng(0).normal(size=1000)
-    >>> gain, error = signal_gain(signal, 5 + 0.5 * signal, interval=0.01)
+    >>> gain, error = signal_gain(signal, 5 + 0.5 * signal, interval=0.005)
     >>> round(gain, 6), error < 1e-12
     (0.5, True)
     """
