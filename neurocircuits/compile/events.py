@@ -155,7 +155,7 @@ def compile_events(
     Raises
     ------
     ValidationError
-        If the rule has no event form, or uses what it cannot.
+        If the rule uses what it cannot.
     UnitError
         If dimensions do not fit.
     """
@@ -165,13 +165,8 @@ def compile_events(
         for what, texts in (("before", short.before), ("factor", {"factor": short.factor}), ("after", short.after)):
             for text in texts.values():
                 check_names(parse(text, functions, f"{owner}.short_term.{what}", known), known, owner, text)
-    if rule is None:
+    if rule is None or not rule.has_events:
         return EventPlan(sent, {}, "", "", {})
-    if not (rule.on_pre or rule.on_post):
-        raise ValidationError(
-            f"{owner}.rule: population {synapses.pre!r} spikes, and the rule has a drift only. Give it an event form "
-            "(on_pre, on_post, traces), or use Vogels or PairSTDP."
-        )
     if (rule.on_post or any(side == "post" for side, _ in rule.traces.values())) and not post_spikes:
         raise ValidationError(
             f"{owner}.rule: its event form asks for spikes of population {synapses.post!r}, which does not spike."

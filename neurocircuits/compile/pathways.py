@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -108,11 +109,25 @@ def _event_pathway(
     """Return the plan of a pathway whose presynaptic population spikes."""
     owner = f"Synapses({synapses.name!r})"
     pre, post = circuit.population(synapses.pre), circuit.population(synapses.post)
-    if isinstance(synapses.weights, Tied | Paired | Symmetric) or synapses.normalise is not None:
+    rule = synapses.rule if synapses.rule is not None and not synapses.rule.has_events else None
+    if isinstance(synapses.weights, Tied | Paired):
         raise ValidationError(
-            f"{owner}: population {pre.name!r} spikes; its synapses are a list, which is neither tied, paired, "
-            "symmetric nor normalised. Give each pathway weights of its own."
+            f"{owner}: population {pre.name!r} spikes; its synapses are neither tied nor paired. Give each pathway "
+            "weights of its own."
         )
+    if rule is None and (isinstance(synapses.weights, Symmetric) or synapses.normalise is not None):
+        raise ValidationError(
+            f"{owner}: population {pre.name!r} spikes; its synapses are a list, which is neither symmetric nor "
+            "normalised. Give it a rule with a drift, whose weights are a matrix, or leave that out."
+        )
+    for side, name in (("pre", pre.name), ("post", post.name)):
+        texts = () if rule is None else (rule.drift, *rule.aggregates.values(), *rule.terms.values())
+        if "r" not in readable(parsed[name]) and any(re.search(rf"\br_{side}\b", text) for text in texts):
+            raise ValidationError(
+                f"{owner}.rule: its drift reads the rate of population {name!r}, which has no variable 'r'. Declare "
+                "one that spikes raise, such as 'dr/dt = -r/(20*ms) : 1' with the reset 'r += 1', or use a rule with "
+                "an event form, such as Vogels or PairSTDP."
+            )
     fed = event_input(synapses, 0 if circuit.unconstrained else pre.sign_value, parsed[post.name])
     polarity = parsed[post.name].jumps[fed]
     transmits = synapses.transmits or "w"
@@ -134,7 +149,7 @@ def _event_pathway(
         applied_sign=1 if polarity or signed else pre.sign_value,
         terms=terms,
         bounds=synapses.bounds or ((-np.inf, np.inf) if signed else (0.0, np.inf)),
-        rule=None,
+        rule=None if rule is None else compile_rule(synapses, rule, parsed, functions, unit),
         input=fed,
         transmits=transmits,
         events=compile_events(synapses, transmits, {**dimensions, "w": unit}, post.is_spiking, functions),

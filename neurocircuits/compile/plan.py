@@ -225,7 +225,7 @@ class PathwayPlan:
     bounds : (float, float)
         Bounds of the array.
     rule : RulePlan or None
-        The rule of the array's owner, in a graded pathway.
+        The rule of the array's owner, where it is a drift.
     input : str
         Input of the postsynaptic population that is fed.
     transmits : str
@@ -266,6 +266,11 @@ class PathwayPlan:
     def owns(self) -> bool:
         """Whether the array belongs to this pathway."""
         return self.owner == self.name
+
+    @property
+    def listed(self) -> bool:
+        """Whether the synapses are a list and not a matrix: they transmit spikes, and no drift changes them."""
+        return self.events is not None and self.rule is None
 
 
 @dataclass(frozen=True)
@@ -327,7 +332,7 @@ class Plan:
 
     @property
     def plastic(self) -> dict[str, PathwayPlan]:
-        """Graded pathways that learn."""
+        """Pathways that learn by a drift."""
         return {name: p for name, p in self.pathways.items() if p.rule is not None}
 
     @property

@@ -88,6 +88,10 @@ class Phase:
         Parts of each presentation; one plastic window as long as the stimulus says unless given.
     record : Record or None
         What to record of activity; weights and slow variables are kept at the end of each phase in any case.
+    restart : bool or sequence of str
+        What starts each presentation from its initial value: with True all fast variables, and no spike is on its
+        way; or those of the populations (``"E"``) and the variables (``"E.v"``) that are named. Others go on from
+        where they are.
 
     Raises
     ------
@@ -104,10 +108,17 @@ class Phase:
     timetable: Sequence[Window] = ()
     record: Record | None = None
     duration: Any = None
+    restart: bool | Sequence[str] = False
 
     def __post_init__(self) -> None:
         owner = f"Phase({self.name!r})"
         set_ = object.__setattr__
+        if not isinstance(self.restart, bool):
+            if isinstance(self.restart, str) or not all(isinstance(name, str) for name in self.restart):
+                raise ValidationError(
+                    f"{owner}.restart: {self.restart!r} is neither True, False nor a sequence of names such as ['E.v']."
+                )
+            set_(self, "restart", tuple(self.restart))
         if not isinstance(self.stimuli, Mapping) or bool(self.stimuli) == (self.duration is not None):
             raise ValidationError(
                 f"{owner}.stimuli: give a mapping from source populations to stimuli, or the duration of a phase in "
@@ -164,6 +175,12 @@ class Phase:
             return not self.plasticity
         values = [self.plasticity.get(name, 1.0) for name in names]
         return not any(callable(value) or float(value) for value in values)
+
+    def restarts(self, population: str, states: Iterable[str]) -> list[str]:
+        """Return which of the fast variables of a population start each presentation from their initial values."""
+        if isinstance(self.restart, bool):
+            return list(states) if self.restart else []
+        return [state for state in states if population in self.restart or f"{population}.{state}" in self.restart]
 
     def scale(self, name: str, progress: float) -> float:
         """Return the scale of the learning rate of a pathway or population at ``progress`` in [0, 1]."""
@@ -258,7 +275,9 @@ class Protocol:
         for name in self.weights or ():
             if name not in known:
                 raise ValidationError(f"Protocol.weights: no pathway {name!r}. Known: {listed(known)}.")
-            if isinstance(self.weights, Mapping) and not circuit.population(circuit.pathway(name).pre).is_spiking:
+            synapses = circuit.pathway(name)
+            drifts = synapses.rule is not None and not synapses.rule.has_events
+            if isinstance(self.weights, Mapping) and (drifts or not circuit.population(synapses.pre).is_spiking):
                 raise ValidationError(
                     f"Protocol.weights: a number of synapses is chosen from a list, but those of {name!r} are a "
                     "matrix. Give the names alone, or leave it out."

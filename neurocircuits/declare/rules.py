@@ -98,6 +98,11 @@ class Rule:
                 f"{owner}.step: {self.step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit."
             )
 
+    @property
+    def has_events(self) -> bool:
+        """Whether the rule has an event form, which synapses that transmit spikes then learn by."""
+        return bool(self.on_pre or self.on_post)
+
 
 def Hebbian(eta: Any, gamma: float = 1.0, kappa: float = 0.0, step: Step = Euler()) -> Rule:  # noqa: N802
     """Return the Hebbian rule with decay and competition among the synapses that converge on a unit.

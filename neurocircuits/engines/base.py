@@ -76,8 +76,8 @@ class Readings:
         Of the solver and from the steady state; NaN where there is none.
     within : list of (float, callable)
         Samples within the presentation: time since onset in seconds and a ``read``.
-    spikes : dict of str to (ndarray of int, ndarray)
-        Units that fired and when, in seconds since onset, by population.
+    spikes : dict of str to (ndarray of int, ndarray, ndarray of int)
+        Units that fired, when, in seconds since the onset of the presentation, and in which one, by population.
     """
 
     presentations: dict[str, Presentations]
@@ -86,7 +86,7 @@ class Readings:
     iterations: np.ndarray
     distance: np.ndarray
     within: list[tuple[float, Callable[[str, str], np.ndarray]]] = field(default_factory=list)
-    spikes: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    spikes: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -162,6 +162,12 @@ class Simulation(ABC):
             raise ValidationError("Simulation: call begin(phase) before anything is presented.")
         return lambda name: phase.scale(name, progress)
 
+    def restart(self) -> None:
+        """Start from their initial values what the phase restarts with each presentation."""
+        for name, population in self.plan.driven.items():
+            for state in self.phase.restarts(name, population.states) if self.phase is not None else ():
+                self.values[name].data[state][...] = self.values[name].initial[state]
+
     def learns(self) -> bool:
         """Return whether anything learns at any time of the present phase."""
         return bool(self._learners) and self.phase is not None and not self.phase.frozen(self._learners)
@@ -180,7 +186,7 @@ class Simulation(ABC):
         """
         n = len(next(iter(batch.values())).durations)
         seen: list[Readings] = []
-        feed = Feed(lambda start, size: {k: _rows(p, slice(start, start + size)) for k, p in batch.items()}, n)
+        feed = Feed(lambda start, size: {k: rows_of(p, slice(start, start + size)) for k, p in batch.items()}, n)
 
         def keep(readings: Readings) -> bool:
             seen.append(_kept(readings, self.plan))
@@ -233,7 +239,8 @@ class Simulation(ABC):
                     self.values[name].data[variable] = np.array(value)
 
 
-def _rows(presentations: Presentations, rows: slice) -> Presentations:
+def rows_of(presentations: Presentations, rows: slice) -> Presentations:
+    """Return some of the presentations."""
     p = presentations
     return Presentations(p.values[rows], p.durations[rows], p.labels[rows], p.index[rows])
 
@@ -257,12 +264,21 @@ def _kept(readings: Readings, plan: Plan) -> Readings:
 def _joined(seen: list[Readings], batch: Mapping[str, Presentations]) -> Readings:
     if len(seen) == 1:
         return seen[0]
+    first = np.cumsum([0, *(r.n for r in seen)])
+    spikes = {
+        name: tuple(
+            np.concatenate([r.spikes[name][k] + (first[i] if k == 2 else 0) for i, r in enumerate(seen)])
+            for k in range(3)
+        )
+        for name in seen[0].spikes
+    }
     return Readings(
         presentations=dict(batch),
         read=lambda name, variable: np.concatenate([r.read(name, variable) for r in seen]),
         residual=np.concatenate([r.residual for r in seen]),
         iterations=np.concatenate([r.iterations for r in seen]),
         distance=np.concatenate([r.distance for r in seen]),
+        spikes=spikes,
     )
 
 
@@ -307,7 +323,17 @@ def check_supported(engine: Engine, plan: Plan, protocol: Protocol) -> None:
     ------
     UnsupportedError
         If there is a reason.
+    ValidationError
+        If a phase restarts what is not there.
     """
+    for phase in protocol.phases:
+        fast = [f"{name}.{state}" for name, population in plan.driven.items() for state in population.states]
+        known = {*plan.driven, *fast}
+        if not isinstance(phase.restart, bool) and (missing := [name for name in phase.restart if name not in known]):
+            raise ValidationError(
+                f"Phase({phase.name!r}).restart: {missing[0]!r} is neither a population with equations nor one of its "
+                f"fast variables. Known: {listed(sorted(known))}."
+            )
     reasons, too_big = engine.unsupported(plan, protocol), too_dense(plan, getattr(engine, "dtype", "float64"))
     if not reasons and not too_big:
         return

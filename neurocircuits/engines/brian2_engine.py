@@ -15,6 +15,7 @@ from neurocircuits.declare.protocol import Phase, Protocol, Window
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.engines.base import Engine, Simulation
 from neurocircuits.engines.brian2_objects import multiple
+from neurocircuits.engines.brian2_spikes import copied_reasons
 from neurocircuits.engines.memory import too_large
 from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
@@ -136,7 +137,7 @@ class Brian2(Engine):
         """Return every reason why this engine cannot run a protocol on a plan with spikes."""
         reasons = []
         if self.batch > 1:
-            reasons.append(f"circuit {plan.circuit.name!r} has spiking populations, which run one copy; use batch=1")
+            reasons += copied_reasons(plan)
         for name, pathway in plan.pathways.items():
             if 0 < pathway.declaration.delay < 0.5 * self.dt:
                 reasons.append(

@@ -59,13 +59,14 @@ class Traces:
         return found
 
 
-def spiking_parts(population: PopulationPlan, traces: Traces) -> dict[str, Any]:
-    """Return threshold, reset and refractoriness of a group."""
+def spiking_parts(population: PopulationPlan, traces: Traces, method: str, dt: float) -> dict[str, Any]:
+    """Return threshold, reset and refractoriness of a group, and the equations of its traces as its own."""
+    own = {"own": trace_equations(traces.of(population.name), method, dt)}
     if not population.is_spiking:
-        return {}
+        return own
     raised = [f"{name} += 1" for name in traces.raised(population.name)]
     reset = "\n".join([*population.reset.splitlines(), *raised])
-    parts: dict[str, Any] = {"threshold": population.threshold, "reset": reset or None}
+    parts: dict[str, Any] = {**own, "threshold": population.threshold, "reset": reset or None}
     if population.declaration.refractory is not None:
         value = population.declaration.refractory
         parts["refractory"] = quantity_of(value.value, value.dimension)
@@ -107,6 +108,8 @@ class EventPathways:
         Parameters that phases override, ``"I_to_E.eta"``.
     further : callable, optional
         Returns further lines for the synapses of a pathway.
+    elsewhere : collection of str
+        Pathways that are not built here.
 
     Attributes
     ----------
@@ -128,6 +131,7 @@ class EventPathways:
         arrive: Callable[[Any, float, list[str], str], Any],
         overridden: Collection[str] = (),
         further: Callable[[PathwayPlan], list[str]] | None = None,
+        elsewhere: Collection[str] = (),
     ) -> None:
         self.b2, self.plan, self.store, self.groups, self.traces = b2, plan, store, groups, traces
         self.clock, self.dtype, self.overridden = clock, np.dtype(dtype).type, overridden
@@ -139,7 +143,7 @@ class EventPathways:
         self.synapses: dict[str, Any] = {
             name: self._build(pathway, pathway.events)
             for name, pathway in plan.pathways.items()
-            if pathway.events is not None and len(store.pairs[name][0])
+            if pathway.events is not None and name not in elsewhere and len(store.pairs[name][0])
         }
 
     def _build(self, pathway: PathwayPlan, events: EventPlan) -> Any:

@@ -6,7 +6,6 @@ import ctypes
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -107,23 +106,64 @@ class SpikeRecorder:
         Brian 2.
     groups : dict
         Groups by population.
+    copies : int
+        Copies of every population, one after the other in a group.
     """
 
-    def __init__(self, b2: Any, groups: Mapping[str, Any]) -> None:
+    def __init__(self, b2: Any, groups: Mapping[str, Any], copies: int = 1) -> None:
+        self._sizes = {name: len(group) // copies for name, group in groups.items()}
         self.monitors = {name: b2.SpikeMonitor(group, name=f"spikes_{name}") for name, group in groups.items()}
 
-    def drain(self, onset: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return the units that fired since the last call and when, in seconds since ``onset``."""
+    def drain(self, onset: float) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Return the units that fired since the last call, when, in seconds since ``onset``, and in which copy."""
         taken = {}
         for name, monitor in self.monitors.items():
-            units = np.array(monitor.variables["i"].get_value(), dtype=np.int32)
-            taken[name] = (units, np.array(monitor.variables["t"].get_value()) - onset)
+            copy, unit = np.divmod(np.array(monitor.variables["i"].get_value(), dtype=np.int32), self._sizes[name])
+            taken[name] = (unit, np.array(monitor.variables["t"].get_value()) - onset, copy)
             monitor.resize(0)
             monitor.variables["N"].set_value(0)
         return taken
 
 
-class Arrivals:
+class OnTheirWay:
+    """Spikes that have left and not arrived, by time step.
+
+    Parameters
+    ----------
+    name : str
+        Name, the same in another process.
+
+    Attributes
+    ----------
+    waiting : deque
+        Units that fired in each of the last time steps.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.waiting: deque[Any] = deque()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the spikes on their way as arrays by name."""
+        lengths = np.array([len(units) for units in self.waiting], dtype=np.int64)
+        units = np.array([unit for units in self.waiting for unit in units], dtype=np.int32)
+        return {f"network/{self.name}/lengths": lengths, f"network/{self.name}/queued": units}
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        """Put the spikes on their way back."""
+        ends = np.cumsum(state[f"network/{self.name}/lengths"])
+        parts = np.split(state[f"network/{self.name}/queued"], ends[:-1]) if len(ends) else []
+        self.waiting = deque([self._kept(part) for part in parts])
+
+    def forget(self) -> None:
+        """Let none be on its way."""
+        self.waiting = deque([self._kept(np.zeros(0, np.int32)) for _ in self.waiting])
+
+    def _kept(self, units: np.ndarray) -> Any:
+        return units
+
+
+class Arrivals(OnTheirWay):
     """Raise traces of a live group a delay after its units fire.
 
     Parameters
@@ -143,30 +183,21 @@ class Arrivals:
     """
 
     def __init__(self, b2: Any, clock: Any, group: Any, delay: float, traces: list[str], name: str) -> None:
-        self.name = name
+        super().__init__(name)
         # few units fire in a time step, and single items of a memoryview cost less than a call of NumPy
         self._fired = memoryview(group.variables["_spikespace"].get_value())  # units, and last how many of them count
         self._raised: list[Any] = [memoryview(group.variables[trace].get_value()) for trace in traces]
-        self._waiting: deque[list[int]] = deque([[]] * round(delay / float(clock.dt_)))
+        self.waiting = deque([[]] * round(delay / float(clock.dt_)))
         self.operation = b2.NetworkOperation(self._step, clock=clock, when="synapses", order=-1)
 
     def _step(self) -> None:
-        self._waiting.append(self._fired[: self._fired[-1]].tolist())
-        for unit in self._waiting.popleft():
+        self.waiting.append(self._fired[: self._fired[-1]].tolist())
+        for unit in self.waiting.popleft():
             for trace in self._raised:
                 trace[unit] += 1.0
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the spikes on their way as arrays by name."""
-        lengths = np.array([len(units) for units in self._waiting], dtype=np.int64)
-        units = np.array([unit for units in self._waiting for unit in units], dtype=np.int32)
-        return {f"network/{self.name}/lengths": lengths, f"network/{self.name}/queued": units}
-
-    def load(self, state: Mapping[str, np.ndarray]) -> None:
-        """Put the spikes on their way back."""
-        queued = iter(state[f"network/{self.name}/queued"].tolist())
-        lengths = state[f"network/{self.name}/lengths"].tolist()
-        self._waiting = deque([list(islice(queued, length)) for length in lengths])
+    def _kept(self, units: np.ndarray) -> list[int]:
+        return [int(unit) for unit in units]
 
 
 def network_state(objects: Iterable[Any], clock: Any) -> dict[str, np.ndarray]:
@@ -175,7 +206,7 @@ def network_state(objects: Iterable[Any], clock: Any) -> dict[str, np.ndarray]:
     Parameters
     ----------
     objects : iterable
-        Groups, synapses and arrivals, under names that another process gives them, too.
+        Groups, synapses and what is on its way, under names that another process gives them, too.
     clock : Clock
         Their clock.
 
@@ -186,31 +217,48 @@ def network_state(objects: Iterable[Any], clock: Any) -> dict[str, np.ndarray]:
     """
     state = {"network/timestep": np.array(clock.variables["timestep"].get_value())}
     for owner in objects:
-        if isinstance(owner, Arrivals):
+        if isinstance(owner, OnTheirWay):
             state |= owner.state()
             continue
         for name, variable in _own(owner).items():
             state[f"network/{owner.name}/{name}"] = np.array(variable.get_value())
         for pathway in getattr(owner, "_pathways", ()):
-            queued = None if pathway.queue is None else pathway.queue._full_state()
-            if queued is None:
+            if pathway.queue is None:
                 continue
-            if len(queued) != 2:
-                raise UnsupportedError(
-                    "Brian2: this installation has no compiled spike queue, whose spikes can be kept. Install Brian 2 "
-                    "from a wheel, or run without a checkpoint."
-                )
-            offset, rows = queued
+            offset, rows = _queued(pathway.queue)
             lengths = np.array([offset, *(len(row) for row in rows)], dtype=np.int64)
             state[f"network/{pathway.name}/lengths"] = lengths
             state[f"network/{pathway.name}/queued"] = np.array([k for row in rows for k in row], dtype=np.int32)
     return state
 
 
+def _queued(queue: Any) -> tuple[int, list[Any]]:
+    """Return the offset of a queue and the synapses to which spikes are on their way, by time step."""
+    state = queue._full_state()
+    if len(state) != 2:
+        raise UnsupportedError(
+            "Brian2: this installation has no compiled spike queue, whose spikes can be kept. Install Brian 2 from a "
+            "wheel, or run without checkpoints and restarts."
+        )
+    return state[0], state[1]
+
+
+def forget_spikes(objects: Iterable[Any]) -> None:
+    """Let no spike be on its way."""
+    for owner in objects:
+        if isinstance(owner, OnTheirWay):
+            owner.forget()
+            continue
+        for pathway in getattr(owner, "_pathways", ()):
+            if pathway.queue is not None:
+                offset, rows = _queued(pathway.queue)
+                pathway.queue._restore_from_full_state((offset, [[] for _ in rows]))
+
+
 def load_network(objects: Iterable[Any], network: Any, clock: Any, state: Mapping[str, np.ndarray], b2: Any) -> None:
     """Put the state of groups and synapses back."""
     for owner in objects:
-        if isinstance(owner, Arrivals):
+        if isinstance(owner, OnTheirWay):
             owner.load(state)
             continue
         for name, variable in _own(owner).items():

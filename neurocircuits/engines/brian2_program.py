@@ -14,7 +14,7 @@ import numpy as np
 from neurocircuits.compile.plan import Plan, PopulationPlan
 from neurocircuits.declare.protocol import Clamp, Protocol
 from neurocircuits.engines.brian2_arrays import hold_once
-from neurocircuits.engines.brian2_events import EventPathways, Traces, arrival, spiking_parts, trace_equations
+from neurocircuits.engines.brian2_events import EventPathways, Traces, arrival, spiking_parts
 from neurocircuits.engines.brian2_objects import build_group, multiple
 from neurocircuits.engines.brian2_pathways import Pathways, aggregate_unit
 from neurocircuits.engines.brian2_timing import Timing
@@ -125,8 +125,7 @@ class Program:
             shared=list(dict.fromkeys([*overridden, *_read_outside(population)])),
             name=f"group_{name}",
             summed="\n".join(lines),
-            own=trace_equations(self.traces.of(name), self.engine.method, self.engine.dt),
-            **spiking_parts(population, self.traces),
+            **spiking_parts(population, self.traces, self.engine.method, self.engine.dt),
         )
         for variable in (*population.states, *population.slow):
             setattr(group, f"{variable}_", np.ravel(self.values[name].data[variable]))

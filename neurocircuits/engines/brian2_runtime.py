@@ -12,10 +12,18 @@ import numpy as np
 from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import NOTHING, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
-from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
-from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts, trace_equations
-from neurocircuits.engines.brian2_live import Arrivals, RandomState, SpikeRecorder, load_network, network_state
+from neurocircuits.engines.base import Feed, Observer, Readings, Simulation, rows_of
+from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts
+from neurocircuits.engines.brian2_live import (
+    Arrivals,
+    RandomState,
+    SpikeRecorder,
+    forget_spikes,
+    load_network,
+    network_state,
+)
 from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, owned
+from neurocircuits.engines.brian2_spikes import spike_products
 from neurocircuits.engines.brian2_windows import TimedWindow, timed_windows
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.held import HeldLearning
@@ -71,22 +79,11 @@ class RuntimeSimulation(Simulation):
             self._clock = b2.Clock(dt=engine.dt * b2.second, name="neurocircuits_clock*")
             traces = Traces(self.plan)
             for name, population in self.plan.driven.items():
-                shared = [p for p in population.parameters if f"{name}.{p}" in overridden]
-                self._shared[name] = shared
-                group = build_group(
-                    b2,
-                    population,
-                    self._clock,
-                    engine.method,
-                    engine.dtype,
-                    engine.batch,
-                    shared,
-                    self._paced,
-                    name=f"group_{name}" if self.plan.spiking else "",
-                    own=trace_equations(traces.of(name), engine.method, engine.dt),
-                    **spiking_parts(population, traces),
-                )
-                self.groups[name] = group
+                self._shared[name] = [p for p in population.parameters if f"{name}.{p}" in overridden]
+                named = f"group_{name}" if self.plan.spiking else ""
+                parts = spiking_parts(population, traces, engine.method, engine.dt)
+                how = (engine.method, engine.dtype, engine.batch, self._shared[name], self._paced, named)
+                group = self.groups[name] = build_group(b2, population, self._clock, *how, **parts)
                 if engine.batch > 1:
                     for slow in population.slow:
                         self.values[name].data[slow] = np.array(self.values[name].data[slow])
@@ -99,20 +96,22 @@ class RuntimeSimulation(Simulation):
             for name in scaled & set(self.store.pairs):
                 self.store.writeable(name)
             arrive = partial(Arrivals, b2, self._clock)
+            network = (b2, self.plan, self.store, self.groups)
+            self._delivered = spike_products(*network, self.values, self._clock, engine.batch)
             self.events = EventPathways(
-                b2, self.plan, self.store, self.groups, traces, self._clock, engine.dtype, arrive, overridden
+                *network, traces, self._clock, engine.dtype, arrive, overridden, elsewhere=self._delivered
             )
             for name, synapses in self.events.synapses.items():
                 if self.store.arrays[name].flags.writeable:
                     self.store.arrays[name] = synapses.variables["w"].get_value()
             records = [phase.record for phase in phases if phase.record is not None]
             recorded = [name for name in self._spiking if any(record.records_spikes(name) for record in records)]
-            self.spikes = SpikeRecorder(b2, {name: self.groups[name] for name in recorded})
+            self.spikes = SpikeRecorder(b2, {name: self.groups[name] for name in recorded}, engine.batch)
             operation = b2.NetworkOperation(self._step, clock=self._clock, when="end", order=0)
-            arrivals = [each.operation for each in self.events.arrivals]
-            events = (*self.events.synapses.values(), *arrivals, *self.spikes.monitors.values())
-            self.network = b2.Network(*self.groups.values(), *events, operation)
-            self._owners = [*self.groups.values(), *self.events.synapses.values(), *self.events.arrivals]
+            on_their_way = [*self.events.arrivals, *dict.fromkeys(self._delivered.values())]
+            self._owners = [*self.groups.values(), *self.events.synapses.values(), *on_their_way]
+            operations = (*(each.operation for each in on_their_way), *self.spikes.monitors.values(), operation)
+            self.network = b2.Network(*self.groups.values(), *self.events.synapses.values(), *operations)
 
     def state(self) -> dict[str, Any]:
         """Return a copy of everything that changes, as arrays by name."""
@@ -159,6 +158,8 @@ class RuntimeSimulation(Simulation):
                 "first."
             )
         self.products.bind()
+        for products in self._delivered.values():
+            products.bind()
         self.distance.begin()
 
     def _built_in(self, name: str, parameter: str) -> bool:
@@ -199,7 +200,7 @@ class RuntimeSimulation(Simulation):
             n = self._feed.position - start
             for k in range(0, n, size):
                 rows = slice(k, min(k + size, n))
-                self._queue.append({name: _cut(p, rows) for name, p in parts.items()})
+                self._queue.append({name: rows_of(p, rows) for name, p in parts.items()})
             self._waiting = n
         self._present(self._queue.popleft())
         return True
@@ -216,6 +217,9 @@ class RuntimeSimulation(Simulation):
         for name, part in parts.items():
             if name != NOTHING:
                 self.values[name].data["r"][...] = dense(part.values)
+        self.restart()
+        if self.phase is not None and self.phase.restart is True:
+            forget_spikes(self._owners)
         position = self._feed.position - self._waiting
         self._progress = position / self._feed.stop  # at the onset
         record = None if self.phase is None else self.phase.record
@@ -342,10 +346,8 @@ class RuntimeSimulation(Simulation):
         if self.engine.batch > 1:
             for name, population in self.plan.driven.items():
                 for slow in population.slow:
-                    copies = (
-                        self.groups[name].variables[slow].get_value().reshape(self.engine.batch, population.n_units)
-                    )
-                    copies[...] = self.values[name].data[slow]
+                    copies = self.groups[name].variables[slow].get_value()
+                    copies.reshape(self.engine.batch, -1)[...] = self.values[name].data[slow]
 
     def _end(self) -> None:
         """Note the end of a presentation, then go on, pause or stop."""
@@ -393,7 +395,3 @@ class RuntimeSimulation(Simulation):
             if name in plan.variables or (name in ("excitation", "inhibition") and not plan.is_source)
         }
         return lambda population, name: kept[population, name]
-
-
-def _cut(p: Presentations, rows: slice) -> Presentations:
-    return Presentations(p.values[rows], p.durations[rows], p.labels[rows], p.index[rows])

@@ -47,6 +47,10 @@ def unsupported(engine: Brian2, plan: Plan, protocol: Protocol) -> list[str]:
         reasons.append("standalone programs run one copy; use batch=1 or device='runtime'")
     for name, pathway in plan.pathways.items():
         rule = pathway.rule
+        if rule is not None and pathway.events is not None:
+            reasons.append(
+                f"synapses {name!r} transmit spikes and learn by a drift, from the whole matrix; use device='runtime'"
+            )
         if pathway.part:
             reasons.append(f"synapses {name!r} are a pair, whose array two pathways share; use device='runtime'")
         if pathway.declaration.normalise is not None:
@@ -90,6 +94,8 @@ def _clamp_reasons(population: PopulationPlan, plan: Plan) -> list[str]:
 
 def _phase_reasons(phase: Phase, plan: Plan) -> list[str]:
     reasons = []
+    if phase.restart:
+        reasons.append(f"phase {phase.name!r} restarts each presentation; use device='runtime'")
     if any(window.hold or window.step is not None for window in phase.timetable):
         reasons.append(
             f"phase {phase.name!r} has windows with steps of their own or held activity; use device='runtime'"
@@ -227,7 +233,7 @@ class StandaloneSimulation(Simulation):
         ends, slot = self._schedule.ends, self._schedule.slot
         return (int(ends[self._row - 1]) * slot if self._row else 0), int(ends[self._row]) * slot
 
-    def _spikes(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def _spikes(self) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Return the spikes of the present presentation."""
         record = None if self.phase is None else self.phase.record
         found, (start, stop) = {}, self._bounds()
@@ -235,7 +241,8 @@ class StandaloneSimulation(Simulation):
             if record is not None and record.records_spikes(name):
                 steps = np.rint(times / self.engine.dt).astype(np.int64)
                 rows = slice(*np.searchsorted(steps, (start, stop)))
-                found[name] = (units[rows].astype(np.int32), times[rows] - start * self.engine.dt)
+                unit = units[rows].astype(np.int32)
+                found[name] = (unit, times[rows] - start * self.engine.dt, np.zeros_like(unit))
         return found
 
     def _within(self) -> list[tuple[float, Any]]:

@@ -40,7 +40,7 @@ def needs(plan: Plan, protocol: Protocol) -> Needs:
     """Return about what a protocol needs on a plan, for its synapses that transmit spikes."""
     total = plastic = 0.0
     for pathway in plan.pathways.values():
-        if pathway.events is not None:
+        if pathway.events is not None and pathway.listed:
             n = pathway.declaration.connectivity.n_expected(plan.shape(pathway))
             total += n
             plastic += n if pathway.events.learns else 0.0
@@ -50,7 +50,7 @@ def needs(plan: Plan, protocol: Protocol) -> Needs:
 
 
 def too_dense(plan: Plan, dtype: str) -> list[str]:
-    """Return why the weight matrices of graded pathways do not fit into memory, with the numbers.
+    """Return why the weight matrices do not fit into memory, with the numbers.
 
     A matrix is held once, as a mask too where it is sparse, and once more for each text of weights that is sent.
     """
@@ -59,7 +59,7 @@ def too_dense(plan: Plan, dtype: str) -> list[str]:
         n_post, n_pre = plan.shape(pathway)
         texts = sum(term.weight is not None and term.weight.text != "w" for term in pathway.terms)
         held = (pathway.owns + texts) * np.dtype(dtype).itemsize + (pathway.declaration.connectivity != AllToAll())
-        size += (bytes_ := 0.0 if pathway.events is not None else held * float(n_post) * n_pre)
+        size += (bytes_ := 0.0 if pathway.listed else held * float(n_post) * n_pre)
         if bytes_ > most:
             most, largest = bytes_, f"{name!r} of {n_post} x {n_pre}"
     if size <= (free := available_memory()):

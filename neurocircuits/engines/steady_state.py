@@ -132,6 +132,7 @@ class SteadyStateSimulation(Simulation):
                 "batch learns for one "
                 f"time. Use batch=1, or presentations of equal durations."
             )
+        self.restart()
         self.learner.onset()
         residual, iterations = np.zeros(n_rows), 0
         settled = known = False

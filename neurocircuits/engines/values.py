@@ -34,10 +34,10 @@ class WeightStore:
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Weights by owner: (post, pre), or a value for each synapse of a pathway that transmits spikes. Where all of
+        Weights by owner: (post, pre), or a value for each synapse of a list. Where all of
         these are equal and nothing changes them, that is a read-only view of one number.
     pairs : dict of str to (ndarray, ndarray)
-        Post and pre index of each synapse of pathways that transmit spikes.
+        Post and pre index of each synapse of pathways that are lists.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class WeightStore:
         self.scales = {p.name: [float(term.constant({})) for term in p.terms] for p in plan.pathways.values()}
         for pathway in plan.pathways.values():
             if pathway.owns:
-                self.arrays[pathway.name] = self._draw(pathway, streams).astype(dtype, copy=pathway.events is None)
+                self.arrays[pathway.name] = self._draw(pathway, streams).astype(dtype, copy=not pathway.listed)
         for pathway in plan.pathways.values():
             if isinstance(pathway.declaration.weights, Paired):
                 initial = self._draw(pathway, streams, pathway.declaration.weights.weights)
@@ -66,9 +66,9 @@ class WeightStore:
         shape = self.plan.shape(pathway)
         owner = f"Synapses({pathway.name!r}).weights"
         generators = [streams.generator(what, pathway.name) for what in ("weights", "connectivity")]
-        what = "connectivity" if pathway.events is not None else "weights"
+        what = "connectivity" if pathway.listed else "weights"
         try:
-            if pathway.events is not None:
+            if pathway.listed:
                 self.pairs[pathway.name] = declaration.connectivity.pairs(generators[1], shape)
                 what = "weights"
                 values = _listed_weights(pathway, generators[0], shape, self.pairs[pathway.name], self.dtype)
@@ -80,7 +80,7 @@ class WeightStore:
             self._check_drawn(pathway, values[:1], owner)
             return values
         self._check_drawn(pathway, values, owner)
-        mask = None if pathway.events is not None else declaration.connectivity.mask(generators[1], shape)
+        mask = None if pathway.listed else declaration.connectivity.mask(generators[1], shape)
         if mask is not None:
             self.masks[pathway.name] = mask
             values = np.where(mask, values, 0.0)

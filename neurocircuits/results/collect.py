@@ -146,9 +146,11 @@ class Collector:
         summary["iterations"] += 0.0 if math.isnan(iterations) else iterations
         summary["n_presentations"] += n
         record = phase.record
-        for name, (units, times) in readings.spikes.items():
+        for name, (units, times, rows) in readings.spikes.items():
             self._put(f"spikes/{name}/unit", units)
             self._put(f"spikes/{name}/time", t_start + times)
+            if group > 1:
+                self._put(f"spikes/{name}/presentation", first + start + rows)
         if record is None or not record.rows:
             return
         chosen = np.flatnonzero((start + np.arange(n)) % record.every == 0)

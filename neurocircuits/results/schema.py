@@ -41,7 +41,8 @@ protocol keeps, where it does not keep all; with 0 there are no variables.
 ``/stimuli/<population>``: ``onset`` (float >= 0, s), ``duration`` (float > 0, s), ``label``, ``index`` (int), each
 ``(presentation,)``, with the int coordinate ``presentation``; recorded presentations only.
 
-``/spikes/<population>``: ``unit`` (int, 0 to N - 1) and ``time`` (float, s), each ``(event,)``.
+``/spikes/<population>``: ``unit`` (int, 0 to N - 1) and ``time`` (float, s), each ``(event,)``; where
+presentations share a time, also ``presentation`` (int).
 
 ``/diagnostics``: ``residual``, ``iterations``, ``distance``, each ``(time,)``, with the coordinates of the
 populations; NaN where an engine has none. ``/diagnostics/phases``: per ``(phase,)``, with the text coordinate
@@ -311,6 +312,8 @@ def _check_stimulus(group: str, data: xr.Dataset, tree: xr.DataTree, unconstrain
 def _check_spikes(group: str, data: xr.Dataset, tree: xr.DataTree, unconstrained: bool) -> None:
     _variable(group, data, "time", _FLOAT, [("event",)])
     _check_index(group, _variable(group, data, "unit", _INT, [("event",)]), _n_units(tree, group.rsplit("/", 1)[1]))
+    if "presentation" in data:
+        _variable(group, data, "presentation", _INT, [("event",)])
 
 
 def _check_index(group: str, index: xr.DataArray, n_units: int | None) -> None:

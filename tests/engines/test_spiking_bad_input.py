@@ -48,7 +48,7 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], tuple[str, ...]]] = [
     ("no condition", lambda: run(populations=[cells(5, threshold="v")]), V, ("'v' is no condition",)),
     ("reset of nothing", lambda: run(populations=[cells(5, reset="u = 0")]), V, ("changes 'u'", "'v', 'g', 'h'")),
     ("reset to volts", lambda: run(populations=[cells(5, reset="v = 1*mV")]), UNIT, (".reset", "'v = 1*mV'")),
-    ("rule without events", lambda: run(from_i(rule=nc.Hebbian("1 Hz"))), V, ("drift only", "Vogels or PairSTDP")),
+    ("rule without events", lambda: run(from_i(rule=nc.Hebbian("1 Hz"))), V, ("rate of population 'I'", "'r += 1'", "Vogels or PairSTDP")),
     ("no time", lambda: nc.Phase("a"), V, ("Phase('a')", "duration")),
     ("stimulus and time", lambda: nc.Phase("a", {"S": nc.Patterns([[1.0]])}, duration="1 s"), V, ("Phase('a')",)),
     ("clamped spikes", lambda: run(interventions=[nc.Clamp("E")]), UNSUPPORTED, ("clamps population 'E'", "which spikes")),
@@ -56,7 +56,7 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], tuple[str, ...]]] = [
     ("spikes of nobody", lambda: run(record=nc.Record(spikes=("X",))), V, ("'X' does not spike", "'E', 'I'")),
     ("tied lists", lambda: run(from_i(), nc.Synapses("E", "I", weights=nc.Tied("I_to_E"))), V, ("'E' spikes", "Give each")),
     ("time constant of a trace", lambda: run(from_i(rule=nc.Vogels(0.1, "3 Hz")), parameters={"I_to_E.tau": "10 ms"}), V, ("'tau'", "cannot be overridden")),
-    ("copies", lambda: run(engine=nc.Brian2(batch=2)), UNSUPPORTED, ("batch=1",)),
+    ("copies", lambda: run(from_i(rule=nc.Vogels(0.1, "3 Hz")), engine=nc.Brian2(batch=2)), UNSUPPORTED, ("batch=1",)),
     ("at rest", lambda: run(engine=nc.SteadyState()), UNSUPPORTED, ("'E' is spiking", "engines that can: 'brian2'")),
     ("twice connected", lambda: run(from_i(connectivity=nc.Explicit([0, 0], [1, 1]))), V, ("post 0, pre 1", "twice")),
 ]  # fmt: skip
