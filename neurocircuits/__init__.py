@@ -17,7 +17,16 @@ _HOME = {
     "neurocircuits.declare.population": ("Population",),
     "neurocircuits.declare.interventions": ("Clamp", "Scale"),
     "neurocircuits.declare.protocol": ("Phase", "Protocol", "Record", "Window"),
-    "neurocircuits.declare.rules": ("AntiHebbian", "BCM", "Hebbian", "Krotov", "LateralAntiHebbian", "Oja", "Rule"),
+    "neurocircuits.declare.rules": (
+        "AntiHebbian",
+        "BCM",
+        "CorrelationMeasuring",
+        "Hebbian",
+        "Krotov",
+        "LateralAntiHebbian",
+        "Oja",
+        "Rule",
+    ),
     "neurocircuits.declare.short_term": ("ShortTerm", "TsodyksMarkram"),
     "neurocircuits.declare.spike_rules": ("PairSTDP", "Vogels"),
     "neurocircuits.declare.steps": ("Cap", "Euler", "Inverse", "LargestChange", "Linear", "PerUnit", "Steps"),
@@ -56,7 +65,16 @@ if TYPE_CHECKING:
     from neurocircuits.declare.interventions import Clamp, Scale  # noqa: F401
     from neurocircuits.declare.population import Population as Population
     from neurocircuits.declare.protocol import Phase, Protocol, Record, Window  # noqa: F401
-    from neurocircuits.declare.rules import BCM, AntiHebbian, Hebbian, Krotov, LateralAntiHebbian, Oja, Rule  # noqa: F401
+    from neurocircuits.declare.rules import (  # noqa: F401
+        BCM,
+        AntiHebbian,
+        CorrelationMeasuring,
+        Hebbian,
+        Krotov,
+        LateralAntiHebbian,
+        Oja,
+        Rule,
+    )
     from neurocircuits.declare.short_term import ShortTerm, TsodyksMarkram  # noqa: F401
     from neurocircuits.declare.spike_rules import PairSTDP, Vogels  # noqa: F401
     from neurocircuits.declare.steps import Cap, Euler, Inverse, LargestChange, Linear, PerUnit, Steps  # noqa: F401

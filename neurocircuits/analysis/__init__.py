@@ -48,6 +48,7 @@ from neurocircuits.analysis.features import (
     treves_rolls,
     vinje_gallant,
 )
+from neurocircuits.analysis.fields import orientation_index, reconstruction_error, rms_correlation
 from neurocircuits.analysis.gating import signal_gain, transmission
 from neurocircuits.analysis.regimes import (
     excess_population_cv,
@@ -114,6 +115,7 @@ from neurocircuits.analysis.weights import (
 )
 
 __all__ = [
+    "Spikes",
     "activity",
     "balance_index",
     "balance_measures",
@@ -167,6 +169,7 @@ __all__ = [
     "norm_trace",
     "normalised_mutual_information",
     "off_diagonal",
+    "orientation_index",
     "pearson_matrix",
     "population_cv",
     "population_cv_floor",
@@ -174,12 +177,14 @@ __all__ = [
     "principal_coordinates",
     "rate_spectrum",
     "receptive_fields",
+    "reconstruction_error",
     "recorded_spikes",
     "redundant_pairs",
     "regime",
     "relevance",
     "response_weighted_average",
     "ringing",
+    "rms_correlation",
     "row_sparseness",
     "saliency",
     "scale_free_currents",
@@ -192,7 +197,6 @@ __all__ = [
     "sparseness",
     "sphere_norms",
     "spike_measures",
-    "Spikes",
     "stability",
     "to_neo",
     "to_pynapple",

@@ -14,6 +14,7 @@ from neurocircuits.datasets._digits import digits
 from neurocircuits.datasets._fetch import cache_folder, data_folder
 from neurocircuits.datasets._files import from_file
 from neurocircuits.datasets._mnist import mnist
+from neurocircuits.datasets._natural import natural_images
 from neurocircuits.datasets._newsgroups import newsgroups20
 from neurocircuits.datasets._photographs import photographs
 from neurocircuits.datasets._text import bbc_news, dataset_descriptions, m10
@@ -37,6 +38,7 @@ __all__ = [
     "from_file",
     "m10",
     "mnist",
+    "natural_images",
     "newsgroups20",
     "penn_treebank",
     "photographs",

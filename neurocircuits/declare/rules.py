@@ -221,6 +221,33 @@ def Oja(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
     )
 
 
+def CorrelationMeasuring(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
+    """Return the rule that measures correlations, ``dw/dt = eta*(r_post*r_pre - mean_post*mean_pre*(1 + w))``.
+
+    A weight tends to the covariance of two rates over the product of their means, where that is positive: it stays
+    bounded under correlations that persist. Both populations have a variable ``mean``, the mean rate over a long time.
+    The rule is symmetric, so that pathways there and back become transposes of each other.
+
+    Parameters
+    ----------
+    eta : quantity
+        Learning rate, 1/s.
+    step : Step
+        How the mean drift becomes a change.
+
+    References
+    ----------
+    King, Zylberberg, DeWeese (2013), J. Neurosci. 33:5475-5485, doi:10.1523/JNEUROSCI.4188-12.2013.
+    """
+    return Rule(
+        "eta*(r_post*r_pre - mean_post*mean_pre*(1 + w))",
+        parameters={"eta": eta},
+        step=step,
+        fixed_point="w = rectify(<r_post*r_pre>/(mean_post*mean_pre) - 1)",
+        source="King, Zylberberg and DeWeese (2013), doi:10.1523/JNEUROSCI.4188-12.2013",
+    )
+
+
 def BCM(eta: Any, epsilon: float = 0.0, step: Step = Euler()) -> Rule:  # noqa: N802
     """Return the rule of Bienenstock, Cooper and Munro, ``dw/dt = eta*(phi*r_pre - epsilon*w)``.
 

@@ -76,7 +76,7 @@ class SpikeProducts(OnTheirWay):
 
     def _sent(self, pathway: PathwayPlan, copy: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """Return what each spike sends to each postsynaptic unit, (spike, post)."""
-        total: Any = 0.0
+        total: Any = None
         for k, term in enumerate(pathway.terms):
             part = self._columns(pathway, k, unit)
             if (scale := self._store.scales[pathway.name][k]) != 1.0:
@@ -84,8 +84,9 @@ class SpikeProducts(OnTheirWay):
             if term.pre is not None:
                 shape = (self._copies, self._pre.plan.n_units)
                 part = part * np.broadcast_to(presynaptic(term.pre, self._pre), shape)[copy, unit][:, None]
-            total = total + part
-        return np.asarray(total)
+            total = part if total is None else total + part
+        nothing = (len(unit), self._store.plan.shape(pathway)[0])
+        return np.zeros(nothing) if total is None else np.asarray(total)  # a text such as 0*w sends nothing
 
     def _columns(self, pathway: PathwayPlan, k: int, unit: np.ndarray) -> np.ndarray:
         """Return the weights of presynaptic units as a term of what is transmitted has them, (unit, post)."""

@@ -36,6 +36,7 @@ EXPECTED = {
     "balance_mean_field",
     "balance_theory",
     "douglas1989_pulse",
+    "king2013_inhibition",
     "krotov2019_collapse",
     "krotov2019_norms",
     "krotov2019_pipeline",
@@ -61,6 +62,7 @@ EXPECTED = {
     "vogels2011_window",
     "zanola2021_activity",
     "zanola2021_inhibition",
+    "zylberberg2011_code",
 }
 
 LONG = {  # compile programs, take many time steps, or fit several models
@@ -68,6 +70,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "balance_gate",
     "balance_mean_field",
     "douglas1989_pulse",
+    "king2013_inhibition",
     "rate_versus_time",
     "topics_documents",
     "topics_inhibition",
@@ -83,6 +86,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "vogels2011_remapping",
     "vogels2011_rates",
     "vogels2011_window",
+    "zylberberg2011_code",
 }
 
 pytestmark = pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""What spiking cells have learned from images: fields, how well counts stand for images, and what counts share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurocircuits.errors import ValidationError
+
+_SPECTRUM = 32  # pixels to which a field is padded
+
+
+def orientation_index(fields: ArrayLike) -> NDArray[np.float64]:
+    """Measure how oriented fields are: the length of the mean of exp(2 i theta) over the power spectrum.
+
+    Parameters
+    ----------
+    fields : array_like, shape (n, rows, columns)
+        Fields of at most 32 x 32 pixels.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        0 for a spectrum that has no direction, 1 for a grating; about 0.1 for white noise of 10 x 10 pixels. NaN for a
+        field of zeros.
+
+    Raises
+    ------
+    ValidationError
+        If the shape is another one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grating = np.sin(np.arange(16))[None, :, None] * np.ones(16)
+    >>> bool(orientation_index(grating)[0] > 0.9)
+    True
+    """
+    given = np.asarray(fields, float)
+    if given.ndim != 3 or max(given.shape[1:]) > _SPECTRUM:
+        raise ValidationError(
+            f"orientation_index: fields of shape {given.shape}. Give (n, rows, columns), {_SPECTRUM} pixels at most."
+        )
+    power = np.abs(np.fft.fft2(given, (_SPECTRUM, _SPECTRUM))) ** 2
+    power[:, 0, 0] = 0.0  # the mean of a field has no direction
+    down, across = np.meshgrid(*[np.fft.fftfreq(_SPECTRUM)] * 2, indexing="ij")
+    turned = np.exp(2j * np.arctan2(down, across))
+    total = power.sum(axis=(1, 2))
+    with np.errstate(invalid="ignore"):
+        index: NDArray[np.float64] = np.abs((power * turned).sum(axis=(1, 2))) / total
+    return index
+
+
+def rms_correlation(counts: ArrayLike, group: int | None = None) -> float:
+    """Return the root mean square of the correlations of all pairs of units.
+
+    Parameters
+    ----------
+    counts : array_like, shape (n_samples, n_units)
+        Spike counts.
+    group : int, optional
+        Samples that are taken together; what groups give is averaged. Of independent units it is about
+        ``1/sqrt(group)``, the error of a correlation: small groups hide weak correlations. All unless given.
+
+    Returns
+    -------
+    float
+        Units that are constant within a group are left out of it; NaN if no pair is left.
+
+    Raises
+    ------
+    ValidationError
+        If there is not one whole group of three samples or more.
+
+    References
+    ----------
+    King, Zylberberg, DeWeese (2013), J. Neurosci. 33:5475-5485; groups of 100 in the authors' program.
+    """
+    given = np.asarray(counts, float)
+    size = len(given) if group is None else group
+    if given.ndim != 2 or not 3 <= size <= len(given):
+        raise ValidationError(
+            f"rms_correlation: counts of shape {given.shape} in groups of {size}. Give (n_samples, n_units) and groups "
+            "of 3 samples or more."
+        )
+    found = []
+    for start in range(0, len(given) - size + 1, size):
+        part = given[start : start + size]
+        part = part[:, part.std(axis=0) > 0]
+        if part.shape[1] > 1:
+            pairs = np.corrcoef(part.T)[np.triu_indices(part.shape[1], 1)]
+            found.append(float(np.sqrt(np.mean(pairs**2))))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def reconstruction_error(images: ArrayLike, counts: ArrayLike, fields: ArrayLike) -> float:
+    """Return how far images are from what fields, times counts, add up to.
+
+    Parameters
+    ----------
+    images : array_like, shape (n_samples, n_pixels)
+        Images of mean 0 and standard deviation 1.
+    counts : array_like, shape (n_samples, n_units)
+        Spike counts.
+    fields : array_like, shape (n_units, n_pixels)
+        Fields.
+
+    Returns
+    -------
+    float
+        Root mean square difference, each sum scaled to the standard deviation 1: 0 for equal images, 1 where nothing
+        fires, the square root of 2 where there is no relation.
+
+    References
+    ----------
+    King, Zylberberg, DeWeese (2013), J. Neurosci. 33:5475-5485, figure 4.
+    """
+    shown = np.asarray(images, float)
+    sums = np.asarray(counts, float) @ np.asarray(fields, float)
+    size = sums.std(axis=1, keepdims=True)
+    sums = np.divide(sums, size, out=np.zeros_like(sums), where=size > 0)
+    return float(np.sqrt(np.mean((shown - sums) ** 2)))
