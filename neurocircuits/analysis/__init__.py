@@ -113,6 +113,7 @@ from neurocircuits.analysis.weights import (
     nonzero,
     nonzero_weights,
 )
+from neurocircuits.analysis.word_vectors import lsa_word_vectors, neighbour_overlap, word_neighbours
 
 __all__ = [
     "Spikes",
@@ -158,12 +159,14 @@ __all__ = [
     "kernel_correlation",
     "kernel_correlations",
     "lagged_correlation",
+    "lsa_word_vectors",
     "lyapunov",
     "match_templates",
     "match_topics",
     "matched_features",
     "negative_share",
     "neighbour_correlation",
+    "neighbour_overlap",
     "nonzero",
     "nonzero_weights",
     "norm_trace",
@@ -210,5 +213,6 @@ __all__ = [
     "voltage_synchrony",
     "winner_agreement",
     "wins",
+    "word_neighbours",
     "word_shares",
 ]

@@ -206,6 +206,60 @@ def info(path: Annotated[Path, typer.Argument(metavar="FILE", help="A stored res
 
 
 @app.command()
+def topics(
+    corpus: Annotated[
+        str,
+        typer.Argument(metavar="CORPUS", help="A folder of texts, a table .csv or .tsv, or a name: bbc_news, m10, ..."),
+    ],
+    n_topics: Annotated[
+        int | None,
+        typer.Option(
+            "--topics", "-k", metavar="K", min=1, help="How many; 20 unless given, or a fifth of few documents."
+        ),
+    ] = None,
+    kappa: Annotated[
+        float | None, typer.Option("--kappa", metavar="X", help="Competition: more of it leaves topics fewer words.")
+    ] = None,
+    p: Annotated[
+        float | None,
+        typer.Option("--p", metavar="X", help="From 0 to q = 1: a small p gives documents few topics."),
+    ] = None,
+    set_: Settings = [],  # noqa: B006
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of all random streams.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the map: a page .html for a browser.")
+    ] = None,
+    save_: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Store the result: a folder .zarr or a file .zip.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Learn the topics of a corpus and show them, as a table and as an interactive map.
+
+    Other settings of DisynapticTopics are --set key=value; those of what reads the corpus --set data.key=value (text,
+    label and name are columns of a table; encoding, pattern), and those of the vectorizer --set words.key=value
+    (max_df, stop_words).
+    """
+    from neurocircuits.cli import topics as topics_
+    from neurocircuits.results.storage import save
+
+    _check_output(save_, overwrite, "--save")
+    _check_output(output, overwrite, "-o", (".html", ".htm"), "a map is a page; name a file that ends in .html.")
+    learned = topics_.learn(
+        corpus, n_topics, {"kappa": kappa, "p": p}, set_, seed, say=lambda line: typer.echo(line, err=True)
+    )
+    typer.echo(learned.table())
+    if save_ is not None:
+        save(learned.tree(), save_, overwrite=overwrite)
+        _say_stored(save_)
+    if output is None:
+        typer.echo("\n-o map.html writes the interactive map.", err=True)
+    else:
+        size = topics_.write(learned.page(), output)
+        typer.echo(f"\nWritten to {output} ({size}); open it in a browser, no network is needed.")
+
+
+@app.command()
 def figure(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="A figure; `neurocircuits list` names them.")
@@ -278,7 +332,13 @@ def demo(
     run_demo(out, say=typer.echo)
 
 
-def _check_output(output: Path | None, overwrite: bool) -> None:
+def _check_output(
+    output: Path | None,
+    overwrite: bool,
+    hint: str = "-o",
+    suffixes: tuple[str, ...] = (".zarr", ".zip"),
+    meant: str = "results are stored as Zarr; name a folder that ends in .zarr, or a file in .zip.",
+) -> None:
     """Refuse a place for the result now rather than when the run is over."""
     from neurocircuits.errors import StorageError
 
@@ -289,11 +349,8 @@ def _check_output(output: Path | None, overwrite: bool) -> None:
     parent = output.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise StorageError(f"The folder '{parent}' does not exist or cannot be written. Make it, or name another one.")
-    if output.suffix.lower() not in (".zarr", ".zip"):
-        raise typer.BadParameter(
-            f"{output}: results are stored as Zarr; name a folder that ends in .zarr, or a file in .zip.",
-            param_hint="-o",
-        )
+    if output.suffix.lower() not in suffixes:
+        raise typer.BadParameter(f"{output}: {meant}", param_hint=hint)
 
 
 def _say_stored(path: Any) -> None:

@@ -26,7 +26,7 @@ def test_help_and_version(shell) -> None:
 
     done = shell("--help")
     assert done.returncode == 0
-    for name in ("list", "show", "run", "resume", "compare", "figure", "info", "doctor", "demo"):
+    for name in ("list", "show", "run", "resume", "compare", "figure", "info", "doctor", "demo", "topics"):
         assert f"\n  {name} " in done.stdout
     assert shell("--version").stdout == f"neurocircuits {__version__}\n"
     assert shell().returncode == 2  # no command

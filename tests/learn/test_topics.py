@@ -279,6 +279,8 @@ def test_seeds_and_names() -> None:
 
 BAD = {
     "NaN": (np.where(np.arange(30) == 3, np.nan, documents().toarray()), "contains NaN"),
+    "NaN in a sparse one": (csr_array(np.where(np.eye(5, 30) > 0, np.nan, 0.0)), "contains NaN"),
+    "infinite": (csr_array(np.where(np.eye(5, 30) > 0, np.inf, 0.0)), "contains infinity"),
     "negative counts": (documents() - 0.1 * documents(seed=1), "Negative values in data"),
     "no document": (documents()[:0], "0 sample"),
     "text": (np.full((5, 30), "word"), "could not convert|string"),
