@@ -13,6 +13,7 @@ from neurocircuits.figures import _vogels as vogels
 from neurocircuits.figures._spiking import engine as spiking_engine
 from neurocircuits.models import vogels2011
 from neurocircuits.plotting import EXCITATORY, FAINT, INHIBITORY, NEUTRAL, panel_letters, panels
+from neurocircuits.protocols import balance
 from neurocircuits.reproduce import Claim, Figure, at_least, at_most, near
 from neurocircuits.simulation import run
 
@@ -27,17 +28,10 @@ MEASURES = ("conductances", "peak", "lag", "currents", "index", "index_of_means"
 def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     """Probe, learn, probe; then probe cells with learned, flat and rotated inhibition on the same afferents."""
     setting, chosen = SETTINGS[quick], engine or spiking_engine()
-    sampled = Record(
-        "g_e", "g_i", "v", "excitation", "inhibition", populations=("cell",), interval=vogels.SAMPLE, spikes=True
-    )
-    learning = Record(spikes=("cell",), weights_every=2)
+    sampled = ("g_e", "g_i", "v", "excitation", "inhibition")
     n_bins = round(setting["learn"] / vogels.BIN)
-    learn = Protocol(
-        [
-            Phase("before", duration=setting["before"], plasticity=False, record=sampled),
-            Phase("learn", duration=vogels.BIN, epochs=n_bins, record=learning),
-        ],
-        name="balance",
+    learn = balance.protocol(
+        setting["before"], setting["learn"], None, vogels.BIN, ("cell",), sampled, vogels.SAMPLE, weights_every=2
     )
     first = run(vogels2011.feedforward(), learn, chosen, seed, progress=False)
     w = first["/synapses/I_to_cell"].ds
@@ -48,7 +42,8 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         excitatory=excitatory / vogels2011.UNIT_EXCITATORY,
         plastic=False,
     )
-    probe = Protocol([Phase("after", duration=setting["after"], plasticity=False, record=sampled)], name="probe")
+    record = Record(*sampled, populations=("cell",), interval=vogels.SAMPLE, spikes=True)
+    probe = Protocol([Phase("after", duration=setting["after"], plasticity=False, record=record)], name="probe")
     second = run(static, probe, chosen, seed + 1000, progress=False)
     found = {"untrained": vogels.measures(vogels.of_phase(first, "/populations/cell", "before"))}
     trains = {"untrained": vogels.spikes_between(first, 0, setting["before"])}

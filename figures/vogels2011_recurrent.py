@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurocircuits.declare.protocol import Phase, Protocol, Record
 from neurocircuits.declare.serialise import to_json
 from neurocircuits.figures import _vogels as vogels
 from neurocircuits.figures._spiking import engine as spiking_engine
 from neurocircuits.models import vogels2011
 from neurocircuits.plotting import EXCITATORY, INHIBITORY, NEUTRAL, panel_letters, panels
+from neurocircuits.protocols import balance
 from neurocircuits.reproduce import Claim, Figure, at_least, at_most, near
 from neurocircuits.simulation import run
 
@@ -29,15 +29,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     setting, chosen = SETTINGS[quick], engine or spiking_engine("euler")
     n = {"E": setting["n_excitatory"], "I": setting["n_excitatory"] // 4}
     circuit = vogels2011.recurrent("brian", n["E"], n["I"], probability=setting["probability"])
-    record = Record(spikes=True)
-    protocol = Protocol(
-        [
-            Phase("before", duration="1 s", plasticity=False, record=record),
-            Phase("learn", duration="1 s", epochs=setting["seconds"] - 1, record=record),
-        ],
-        name="synchronous to asynchronous",
-        weights=["I_to_E"],
-    )
+    protocol = balance.protocol("1 s", f"{setting['seconds'] - 1} s", None, "1 s", weights=["I_to_E"])
     tree = run(circuit, protocol, chosen, seed, progress=False)
     seconds = np.arange(setting["seconds"])
     found = {

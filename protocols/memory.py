@@ -10,7 +10,7 @@ import numpy as np
 from neurocircuits.declare.interventions import Scale
 from neurocircuits.declare.protocol import Phase, Protocol, Record
 from neurocircuits.errors import ValidationError
-from neurocircuits.units import seconds
+from neurocircuits.protocols._stretches import stretches
 
 # Durations of the Open Source Brain port less its first hour, in which plasticity balances a network without
 # inhibition; the defaults below are compressed, for a learning rate five times as high.
@@ -109,18 +109,14 @@ def protocol(
     Vogels, Sprekeler, Zenke, Clopath and Gerstner (2011), doi:10.1126/science.1211095, Fig. 4, as in the Open Source
     Brain port (VogelsEtAl2011, PyNN), whose weights and plasticity these phases follow.
     """
-    known, length = groups(n_excitatory), seconds(stretch, "memory: stretch")
+    known = groups(n_excitatory)
     both = np.intersect1d(known["assembly 1"], known["assembly 2"])
     stored = [Scale("E_to_E", factor, post=known[name], pre=known[name]) for name in ("assembly 1", "assembly 2")]
     stored.append(Scale("E_to_E", 1 / factor if factor else 1.0, post=both, pre=both))
     record = Record(spikes=("E",))
 
     def phase(name: str, duration: Any, **settings: Any) -> Phase:
-        lasts = seconds(duration, f"memory: {name}")
-        n = round(lasts / length)
-        if n < 1 or abs(n * length - lasts) > 1e-9 * lasts:
-            raise ValidationError(f"memory: {name} of {lasts:g} s is no multiple of the stretch of {length:g} s.")
-        return Phase(name, duration=length, epochs=n, record=record, **settings)
+        return Phase(name, record=record, **stretches("memory", name, duration, stretch), **settings)
 
     return Protocol(
         [

@@ -7,8 +7,7 @@ from typing import Any
 
 from neurocircuits.declare.interventions import Scale
 from neurocircuits.declare.protocol import Phase, Protocol, Record
-from neurocircuits.errors import ValidationError
-from neurocircuits.units import seconds
+from neurocircuits.protocols._stretches import stretches
 
 
 def protocol(
@@ -48,16 +47,12 @@ def protocol(
     inhibition follow. The protocol of the figure of Vogels et al. (2011) is not known; the durations are defaults of
     this package.
     """
-    length = seconds(stretch, "remapping: stretch")
     moved = [
         Scale(pathway, factor, pre=range(k * n_per_group, (k + 1) * n_per_group)) for k, factor in enumerate(factors)
     ]
     phases = []
     for name, duration, interventions in (("settle", settle, []), ("remapped", remapped, moved)):
-        lasts = seconds(duration, f"remapping: {name}")
-        n = round(lasts / length)
-        if n < 1 or abs(n * length - lasts) > 1e-9 * lasts:
-            raise ValidationError(f"remapping: {name} of {lasts:g} s is no multiple of the stretch of {length:g} s.")
         record = Record(spikes=("cell",), weights_every=1)
-        phases.append(Phase(name, duration=length, epochs=n, interventions=interventions, record=record))
+        lasts = stretches("remapping", name, duration, stretch)
+        phases.append(Phase(name, interventions=interventions, record=record, **lasts))
     return Protocol(phases, name="remapping", weights=(learning,))

@@ -33,7 +33,8 @@ class Record:
     interval : quantity or None
         In continuous time, record also within a presentation at this interval; steady states have one value each.
     spikes : bool or sequence of str
-        Whether to record the spikes of the spiking populations, all of them or those named here.
+        Whether to record the spikes of the spiking populations, all of them or those named here. Their mean field, on
+        the steady-state engine, has rates and no spikes, so that none are recorded there.
     weights_every : int or None
         Snapshots of weights and slow variables each so many presentations, besides those at the phase's end. Without
         variables, that is all that is recorded.
