@@ -19,5 +19,5 @@ NAMES = (
     "vogels_recurrent",
     "vogels_scaling",
     "recurrent_cells",
-    "topics",
+    "spiking_copies",
 )

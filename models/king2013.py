@@ -55,7 +55,7 @@ _STEP, _BATCH, _UNIT = 1e-3, 100, 10  # seconds and copies of an iteration, iter
 _FORGET = 1 - math.exp(-1 / 10)  # of an average over ten iterations
 _CELL = """
     dr/dt = -forget*r : 1
-    dlasting/dt = -forget*lasting : 1
+    dlasting/dt = forget*(tiny - lasting) : 1
     dn/dt = 0*Hz : 1
     dtheta/dt = eta_theta*({unit}*lasting - target) : 1 (slow)
     dmean/dt = (r - mean)/tau_mean : 1 (slow)
@@ -168,6 +168,7 @@ def _cells(name: str, n_units: int, tau: float, target: float, model_rate: float
             "forget": f"{_FORGET / _STEP!r} Hz",
             "eta_theta": f"{threshold_rate!r} Hz",
             "target": target,
+            "tiny": 1e-12,  # numbers of 32 bits get slow when they decay below 1e-38
             "tau_mean": tau_mean,
         },
         initial={"theta": 2.0, "mean": target / _UNIT},
