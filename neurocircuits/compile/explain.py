@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurocircuits.compile.expressions import parse, to_sympy
+from neurocircuits.compile.locality import locality
 from neurocircuits.compile.plan import PathwayPlan, Plan, PopulationPlan
 from neurocircuits.errors import ValidationError
 
@@ -75,9 +76,9 @@ def _pathway(pathway: PathwayPlan, plan: Plan, latex: bool) -> list[str]:
         lines.append(f"  the transpose of {pathway.owner}")
     if pathway.part:
         lines.append(f"  the {'positive' if pathway.part > 0 else 'negative'} part of the array of {pathway.owner}")
-    rule = pathway.rule
+    rule, known = pathway.rule, locality(plan, pathway.name)
     if rule is None:
-        return lines
+        return [*lines, *_knows(known)]
     lines.append(
         _equation("w", rule.text, latex, True)
         + f"  in [{pathway.bounds[0]:g}, {pathway.bounds[1]:g}], step {rule.step}"
@@ -90,4 +91,8 @@ def _pathway(pathway: PathwayPlan, plan: Plan, latex: bool) -> list[str]:
         lines.append("  as products: " + " + ".join(str(term) for term in rule.terms))
     else:
         lines.append(f"  evaluated presentation by presentation: {rule.reason}")
-    return lines
+    return [*lines, *_knows(known)]
+
+
+def _knows(known: tuple[str, ...]) -> list[str]:
+    return [f"  a synapse must know {', '.join(known)}"] if known else []

@@ -51,6 +51,8 @@ class Rule:
         What holds where the rule is at rest, for documentation.
     source : str
         Author, year, equation.
+    potential : str
+        What of the drift, but for the product of rates, is the gradient of, where there is such a thing.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class Rule:
     step: Step = field(default_factory=Euler)
     fixed_point: str = ""
     source: str = ""
+    potential: str = ""
 
     def __post_init__(self) -> None:
         owner = f"Rule({self.drift!r})"
@@ -129,6 +132,7 @@ def Hebbian(eta: Any, gamma: float = 1.0, kappa: float = 0.0, step: Step = Euler
         aggregates={"incoming": "sum_over_pre(w)"},
         step=step,
         fixed_point="w = rectify(<r_post*r_pre> - kappa*incoming)/gamma",
+        potential="gamma/2*sum(w**2) + kappa/2*sum_over_post(incoming**2), games.weight_cost",
         source="Seung (2018), arXiv:1812.11581",
     )
 
@@ -165,6 +169,7 @@ def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler()) -> Rul
         aggregates={"incoming": "sum_over_pre(w)"},
         step=step,
         fixed_point="<r_post*r_pre> = (q**2 - p**2)*w + p**2*incoming where w > 0",
+        potential="trace(w D w')/2 with D = q**2 on the diagonal and p**2 elsewhere, games.inhibition_cost",
         source="Seung (2018), arXiv:1812.11581",
     )
 
@@ -192,6 +197,7 @@ def LateralAntiHebbian(eta: Any, p: float, step: Step = Euler()) -> Rule:  # noq
         parameters={"eta": eta, "p": p},
         step=step,
         fixed_point="<r_post*r_pre> = p**2 where w > 0",
+        potential="p**2*sum(w)",
         source="Seung and Zung (2017), arXiv:1704.00646",
     )
 
