@@ -6,6 +6,7 @@ each presentation, weights and slow variables at the end of a phase. None asks w
 
 from __future__ import annotations
 
+from neurocircuits.analysis import games
 from neurocircuits.analysis.balance import balance_measures, ei_balance
 from neurocircuits.analysis.coherence import coherence, document_coherence
 from neurocircuits.analysis.compare import compare, difference
@@ -152,6 +153,7 @@ __all__ = [
     "excess_population_cv",
     "fano_factor",
     "firing_rates",
+    "games",
     "ink_maps",
     "intertopic_map",
     "interval_cv",

@@ -168,11 +168,10 @@ def worst_direction(
     c = np.asarray(moment, float)
     n = len(c)
     excess = c - _targets(n, p, q)
-    shift = np.abs(excess).sum(axis=1).max()  # makes the form convex, so that each step climbs
+    shift = np.abs(excess).sum(axis=1).max() + q**2  # makes the form convex, so that each step climbs
     generator = np.random.default_rng(rng)
-    drawn = generator.exponential(size=(n_random, n)) * (
-        generator.random((n_random, n)) < generator.random((n_random, 1))
-    )
+    sparse = generator.random((n_random, n)) < generator.random((n_random, 1))
+    drawn = generator.exponential(size=(n_random, n)) * sparse
     given = np.zeros((0, n)) if starts is None else np.atleast_2d(np.asarray(starts, float))
     a = np.concatenate([np.eye(n), np.ones((1, n)), drawn, given])
     a = a[a.any(axis=1)]
