@@ -21,7 +21,7 @@ from typing import Any
 
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.population import Population
-from neurocircuits.declare.rules import AntiHebbian, Hebbian
+from neurocircuits.declare.rules import AntiHebbian, Hebbian, Rule
 from neurocircuits.declare.steps import Cap
 from neurocircuits.declare.synapses import Synapses
 from neurocircuits.declare.weights import Tied, Uniform
@@ -58,6 +58,7 @@ def circuit(
     largest_gain_step: float = 0.15,
     initial_excitatory: float = 0.6,
     initial_inhibitory: float = 0.1,
+    back: str | Rule | None = "tied",
 ) -> Circuit:
     """Return the disynaptic circuit.
 
@@ -81,6 +82,9 @@ def circuit(
         Largest change of the logarithm of the gain in a presentation (scale-free form).
     initial_excitatory, initial_inhibitory : float
         Initial weights are uniform between 0 and these.
+    back : {"tied", "local"}, Rule or None
+        How synapses from I to E learn: as the transposes of those from E to I; from other initial weights by the same
+        rule, which is local to both; by another rule; or not at all.
 
     Raises
     ------
@@ -93,6 +97,8 @@ def circuit(
     """
     if gain not in ("scale-free", "additive"):
         raise ValidationError(f"seung2018.circuit: gain {gain!r} is not 'scale-free' or 'additive'.")
+    if isinstance(back, str) and back not in ("tied", "local"):
+        raise ValidationError(f"seung2018.circuit: back {back!r} is not 'tied', 'local', a rule or None.")
     if not 0 < gain_floor <= initial_gain:
         raise ValidationError(
             f"seung2018.circuit: gain_floor {gain_floor!r} and initial_gain {initial_gain!r}; 0 < floor <= initial "
@@ -127,11 +133,12 @@ def circuit(
                 "I", n_inhibitory, equations="dr/dt = (drive - r)/tau : 1", parameters={"tau": tau}, sign="inhibitory"
             )
         )
+        local = AntiHebbian(eta=eta_inhibitory, p=p, q=q, diverging=True)
+        rule = back if isinstance(back, Rule) else local if back == "local" else None
+        initial = Uniform(0.0, initial_inhibitory)
         synapses += [
-            Synapses(
-                "E", "I", weights=Uniform(0.0, initial_inhibitory), rule=AntiHebbian(eta=eta_inhibitory, p=p, q=q)
-            ),
-            Synapses("I", "E", weights=Tied("E_to_I")),
+            Synapses("E", "I", weights=initial, rule=AntiHebbian(eta=eta_inhibitory, p=p, q=q)),
+            Synapses("I", "E", weights=Tied("E_to_I") if back == "tied" else initial, rule=rule),
         ]
     return Circuit("seung2018", populations, synapses)
 

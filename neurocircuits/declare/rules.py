@@ -137,11 +137,12 @@ def Hebbian(eta: Any, gamma: float = 1.0, kappa: float = 0.0, step: Step = Euler
     )
 
 
-def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler()) -> Rule:  # noqa: N802
+def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler(), *, diverging: bool = False) -> Rule:  # noqa: N802
     """Return the rule of synapses onto inhibitory cells, with competition among those that converge on one cell.
 
     ``dw/dt = eta*(r_post*r_pre - (q**2 - p**2)*w - p**2*sum_pre w)``. With the reverse pathway tied to it, inhibition
-    learns to decorrelate: for cells with power q**2 the second moments <r_i r_j> are held at p**2 or below.
+    learns to decorrelate: for cells with power q**2 the second moments <r_i r_j> are held at p**2 or below. With
+    ``diverging`` synapses compete that leave one cell: so those from an inhibitory cell learn what those onto it do.
 
     Parameters
     ----------
@@ -151,6 +152,8 @@ def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler()) -> Rul
         Targets, 0 < p < q.
     step : Step
         How the mean drift becomes a change.
+    diverging : bool
+        Whether the sum is over synapses of the presynaptic cell.
 
     Raises
     ------
@@ -163,12 +166,13 @@ def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler()) -> Rul
     """
     if not 0 < p < q:
         raise ValidationError(f"AntiHebbian: p = {p!r} and q = {q!r}; 0 < p < q is needed.")
+    competing = "outgoing" if diverging else "incoming"
     return Rule(
-        "eta*(r_post*r_pre - (q**2 - p**2)*w - p**2*incoming)",
+        f"eta*(r_post*r_pre - (q**2 - p**2)*w - p**2*{competing})",
         parameters={"eta": eta, "p": p, "q": q},
-        aggregates={"incoming": "sum_over_pre(w)"},
+        aggregates={competing: f"sum_over_{'post' if diverging else 'pre'}(w)"},
         step=step,
-        fixed_point="<r_post*r_pre> = (q**2 - p**2)*w + p**2*incoming where w > 0",
+        fixed_point=f"<r_post*r_pre> = (q**2 - p**2)*w + p**2*{competing} where w > 0",
         potential="trace(w D w')/2 with D = q**2 on the diagonal and p**2 elsewhere, games.inhibition_cost",
         source="Seung (2018), arXiv:1812.11581",
     )
