@@ -136,7 +136,8 @@ def draw(trees: list[xr.DataTree]) -> Any:
         for each in trees:
             axis.plot(at, each["/measures"].ds[name], "o", color=colour, markersize=5, alpha=0.7)
         axis.set_xticks(at, rules, rotation=30, ha="right")
-        axis.set(ylim=(0, None), xlim=(-0.5, len(rules) - 0.5))
+        largest = max(float(each["/measures"].ds[name].max()) for each in trees)
+        axis.set(ylim=(0, 1.15 * largest), xlim=(-0.5, len(rules) - 0.5))
         axis.set_title(title)
     panel_letters(axes)
     return figure
