@@ -13,8 +13,8 @@ inhibitory, so under Dale's law they are one inhibitory population, excited by S
 
 The printed numbers could not be read: those here are as recalled, and equal to public programs (alpha 0.1, beta and
 gamma 0.02, slope 10, for each pattern). The time constant, the initial thresholds of 1 and the initial weights, of
-unit length for each cell on average, are defaults. Cells come to rest before they learn: `neurocircuits.protocols.features`
-with ``settle``, which then learns for 100 ms, so a rate of 1 Hz is a change of 0.1 for each pattern.
+unit length for each cell on average, are defaults. Cells come to rest before they learn, for 100 ms: see ``settle`` in
+`neurocircuits.protocols.features`. So a rate of 1 Hz is a change of 0.1 for each pattern.
 """
 
 from __future__ import annotations

@@ -250,7 +250,7 @@ def CorrelationMeasuring(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
 
 
 def Foldiak(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
-    """Return the rule by which a cell that fires moves its weights towards its input, ``dw/dt = eta*r_post*(r_pre - w)``.
+    """Return the rule ``dw/dt = eta*r_post*(r_pre - w)``: a cell that fires moves its weights towards its input.
 
     At rest the weights of a cell that is either silent or fires are the mean of the inputs that it fires for. The
     lateral rule of the same network is `LateralAntiHebbian`.

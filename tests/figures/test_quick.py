@@ -37,6 +37,7 @@ EXPECTED = {
     "balance_theory",
     "douglas1989_pulse",
     "king2013_inhibition",
+    "foldiak1990_bars",
     "krotov2019_collapse",
     "krotov2019_norms",
     "krotov2019_pipeline",
