@@ -23,7 +23,7 @@ P = 1 / 8
 OFF_BAR = 1 - (1 - P) ** 2  # how often a pixel is on that does not belong to a given line: two others cross there
 # Euler steps from rest, a tenth of the time constant each; inputs and outputs are binary, so there is little to settle.
 ENGINE = SteadyState(solver="relaxation")
-SETTLING = {"settle": "150 ms", "step": "1 ms", "restart": True}
+SETTLING: dict[str, Any] = {"settle": "150 ms", "step": "1 ms", "restart": True}
 
 
 def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
@@ -43,7 +43,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     tree = run(circuit, protocol, engine or ENGINE, seed)
     kept = tree["/synapses/S_to_E"].ds
     weights = kept["w"].values[kept["phase"].values != "probe"]
-    lateral = tree["/synapses/E_to_E/w"].values[-1]
+    lateral = tree["/synapses/E_to_E"].ds["w"].values[-1]
     moment, conditional = statistics(tree["/populations/E"].ds, patterns[n:])
     matched = [analysis.match_templates(w, datasets.bar_templates()) for w in weights]
     dims = ("unit", "other")
