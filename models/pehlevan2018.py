@@ -11,11 +11,11 @@ Notes
 -----
 The rates at rest are r = M^-1 W u. W and M learn the mean products of what their synapses connect; the diagonal of M is
 the divisive gain of a cell. What M^-1 W comes to has orthonormal rows, which span the leading eigenvectors of the input
-covariance; the eigenvalues of M are the leading ones. Both sources have the same fixed points; they differ in the rates,
-and in whether one pattern or all of them make a step.
+covariance; the eigenvalues of M are the leading ones. Both sources have the same fixed points; they differ in the
+rates, and in whether one pattern or all of them make a step.
 
-The weights are signed, so the circuit declares ``dale="unconstrained"``. The time constant is a default, and so are random
-initial weights where the sources take the first inputs (online) or M of random products (offline).
+The weights are signed, so the circuit declares ``dale="unconstrained"``. The time constant is a default, and so are
+random initial weights where the sources take the first inputs (online) or M of random products (offline).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def circuit(
     n_sensory, n_cells : int
         Numbers of units; the cells are called E as in other circuits.
     eta, eta_lateral : quantity
-        Learning rates of W and of M, 1/s. Online both are 2 eta_t with eta_t = 1/(t + 5) for pattern t, so with patterns
+        Learning rates of W and of M, 1/s. Online both are 2 eta_t with eta_t = 1/(t + 5) for pattern t: with patterns
         of 100 ms and these defaults ``plasticity`` is scaled by ``Inverse(1/5, n/5)`` in a phase of n patterns.
     tau : quantity
         Time constant of the cells.
