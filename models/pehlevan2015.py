@@ -9,8 +9,8 @@ Notes
 -----
 Cells Y receive the input and the inhibition of interneurons Z, which receive Y alone. Each pathway learns the mean
 product of what its ends do, over a number of presentations that each cell counts: rates are one over alpha or beta
-times that number. Of the eigenvalues of the input covariance those above alpha are kept. Along these the variance of Y is
-beta, that of Z the eigenvalue less alpha, and the weights from Z to Y are beta/alpha times the transpose of those back.
+times that number. Of the eigenvalues of the input covariance those above alpha are kept. Along these the variance of Y
+is beta, that of Z the eigenvalue less alpha, and weights from Z to Y are beta/alpha times the transpose of those back.
 
 The objective is as recalled, and what it leads to was derived again. The weights are signed, so the circuit declares
 ``dale="unconstrained"``. Defaults: at first each cell of Y has an interneuron of its own, since weights there and back
