@@ -41,6 +41,8 @@ EXPECTED = {
     "krotov2019_collapse",
     "krotov2019_norms",
     "krotov2019_pipeline",
+    "pehlevan2015_whitening",
+    "pehlevan2018_convergence",
     "rate_versus_time",
     "seung2018_balance",
     "seung2018_convergence",
