@@ -37,7 +37,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     names = ("S_to_Y", "Z_to_Y", "Y_to_Z")
     snapshots = zip(*(tree[f"/synapses/{name}"].ds["w"].values for name in names), strict=True)
     covariance = vectors * EIGENVALUES @ vectors.T
-    rows = [at_rest(*weights, covariance) for weights in snapshots]
+    rows = [at_rest(W, inhibition, excitation, covariance) for W, inhibition, excitation in snapshots]
     time = np.arange(len(rows)) * (n // N_SNAPSHOTS)
     dims = ("presentations", "mode")
     columns = {name: (dims, np.array([row[k] for row in rows])) for k, name in enumerate(("principal", "interneurons"))}

@@ -32,8 +32,9 @@ ENGINE = SteadyState()
 def images(name: str, n: int) -> np.ndarray:
     """Return the first digits (of MNIST rows and columns 6 to 21), centred per pixel, divided by the largest value."""
     data = datasets.mnist() if name == "mnist" else datasets.digits()
-    values = np.asarray(data[:n].values, dtype=float).reshape(n, *data.image_shape)
-    values = (values[:, 6:22, 6:22] if name == "mnist" else values).reshape(n, -1)
+    values = np.asarray(data[:n].values, dtype=float)
+    if name == "mnist":
+        values = values.reshape(n, 28, 28)[:, 6:22, 6:22].reshape(n, -1)
     values = values - values.mean(axis=0)
     return np.asarray(values / np.abs(values).max())
 
