@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurocircuits.declare.protocol import Phase, Protocol, Record
+from neurocircuits.declare.protocol import Phase, Protocol, Record, Window
 from neurocircuits.declare.stimulus import Patterns, Stimulus
 
 
@@ -20,6 +20,9 @@ def protocol(
     probe_values: Any = None,
     weights_every: int | None = None,
     scale: float = 1.0,
+    settle: Any = None,
+    step: Any = None,
+    restart: bool = False,
 ) -> Protocol:
     """Return a protocol that learns and probes.
 
@@ -43,19 +46,27 @@ def protocol(
         Snapshots of weights each so many presentations.
     scale : float
         A constant that multiplies all values, so that images can stay bytes in memory.
+    settle : quantity, optional
+        How long cells come to rest before they are held for ``duration``, in which weights learn in one step.
+    step : quantity, optional
+        Time step of that.
+    restart : bool
+        Whether fast variables start each presentation from their initial values.
     """
+    timetable = () if settle is None else (Window(settle, False, step=step), Window(duration, hold=True, step=duration))
+    shared: dict[str, Any] = {"timetable": timetable, "restart": restart}
     images: Stimulus = Patterns(values, labels=labels, duration=duration, scale=scale)
     n_images = images.n_presentations
     shown = images.shuffled() if shuffle else images
     record = None if weights_every is None else Record(weights_every=weights_every)
     phases = []
     if epochs := n_learn // n_images:
-        phases.append(Phase("learn", {"S": shown}, epochs=epochs, record=record))
+        phases.append(Phase("learn", {"S": shown}, epochs=epochs, record=record, **shared))
     if rest := n_learn % n_images:
-        phases.append(Phase("learn_rest" if epochs else "learn", {"S": shown.take(rest)}, record=record))
+        phases.append(Phase("learn_rest" if epochs else "learn", {"S": shown.take(rest)}, record=record, **shared))
     shown_last = values if probe_values is None else np.asarray(probe_values)
     known = None if labels is None or probe_values is not None else np.asarray(labels)[:n_probe]
     probe = Patterns(shown_last[:n_probe], labels=known, duration=duration, scale=scale)
     recorded = Record("r", "excitation", "inhibition")
-    phases.append(Phase("probe", {"S": probe}, plasticity=False, record=recorded))
+    phases.append(Phase("probe", {"S": probe}, plasticity=False, record=recorded, **shared))
     return Protocol(phases, name="features")

@@ -155,13 +155,15 @@ def _loop(
     rectified = [name for name in group if name not in linear]
     plain = all(len(p.terms) == 1 and p.terms[0].pre is not None and p.terms[0].pre.text == "r_pre" for p in inner)
     chains = any(p.pre in linear and p.post in linear for p in inner)
-    if not plain or chains or not rectified or not all(responses.values()) or any(p.input != "drive" for p in inner):
+    if not plain or not all(responses.values()) or any(p.input != "drive" for p in inner):
         return Loop(tuple(group), recurrent, (), ())
     fed_within = any(
         responses[name].stiffness.names & set(populations[name].inputs)  # type: ignore[union-attr]
         for name in group
     )
-    if fed_within or not all(responses[name].rectified for name in rectified):  # type: ignore[union-attr]
+    if not fed_within and not any(responses[name].rectified for name in group):  # type: ignore[union-attr]
+        return Loop(tuple(group), recurrent, (), tuple(group))
+    if fed_within or chains or not rectified or not all(responses[name].rectified for name in rectified):  # type: ignore[union-attr]
         return Loop(tuple(group), recurrent, (), ())
     return Loop(tuple(group), recurrent, tuple(rectified), tuple(linear))
 

@@ -28,6 +28,8 @@ def explain(plan: Plan, latex: bool = False) -> str:
             gone = f", {' and '.join(loop.eliminated)} eliminated" if loop.eliminated else ""
             unknowns = " and ".join(loop.rectified)
             how = f"threshold-linear problem in {unknowns}{gone}: projected gradient, then active sets"
+        elif loop.eliminated:
+            how = "linear equations"
         else:
             how = "relaxation of the equations"
         lines.append(f"  {who}: {how}")

@@ -284,9 +284,9 @@ class Loop:
     recurrent : bool
         Whether a pathway leads back.
     rectified : tuple of str
-        Threshold-linear populations that stay as unknowns; empty if the loop is not threshold-linear.
+        Threshold-linear populations that stay as unknowns; empty if there are none or the loop has other responses.
     eliminated : tuple of str
-        Linear populations with non-negative input, which are put into the others.
+        Linear populations, which are put into the rectified ones; all populations if the loop is linear.
     """
 
     populations: tuple[str, ...]

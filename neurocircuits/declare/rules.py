@@ -194,7 +194,8 @@ def LateralAntiHebbian(eta: Any, p: float, step: Step = Euler()) -> Rule:  # noq
 
     References
     ----------
-    Seung and Zung (2017), arXiv:1704.00646, Delta L.
+    Seung and Zung (2017), arXiv:1704.00646, Delta L. Foldiak (1990), Biol. Cybern. 64:165-170, Delta w, has the same
+    between outputs of 0 and 1.
     """
     return Rule(
         "eta*(r_post*r_pre - p**2)",
@@ -255,6 +256,32 @@ def CorrelationMeasuring(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
         step=step,
         fixed_point="w = rectify(<r_post*r_pre>/(mean_post*mean_pre) - 1)",
         source="King, Zylberberg and DeWeese (2013), doi:10.1523/JNEUROSCI.4188-12.2013",
+    )
+
+
+def Foldiak(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
+    """Return the rule ``dw/dt = eta*r_post*(r_pre - w)``: a cell that fires moves its weights towards its input.
+
+    At rest the weights of a cell that is either silent or fires are the mean of the inputs that it fires for. The
+    lateral rule of the same network is `LateralAntiHebbian`.
+
+    Parameters
+    ----------
+    eta : quantity
+        Learning rate, 1/s.
+    step : Step
+        How the mean drift becomes a change.
+
+    References
+    ----------
+    Foldiak (1990), Biol. Cybern. 64:165-170, doi:10.1007/BF02331346, Delta q.
+    """
+    return Rule(
+        "eta*r_post*(r_pre - w)",
+        parameters={"eta": eta},
+        step=step,
+        fixed_point="w = <r_post*r_pre>/<r_post>",
+        source="Foldiak (1990), doi:10.1007/BF02331346",
     )
 
 

@@ -136,10 +136,13 @@ class Cap(Step):
 class PerUnit(Step):
     """Change by D times the duration, divided by a slow variable of the postsynaptic units.
 
+    For rates that are one over a cumulative activity. Weights are divided by the value after its own change, so that
+    what is learned from now counts in both; other slow variables by the value before.
+
     Parameters
     ----------
     name : str
-        The slow variable, for rates that are one over a cumulative activity.
+        The slow variable.
     """
 
     name: str

@@ -13,6 +13,7 @@ import numpy as np
 
 from neurocircuits.compile.plan import Plan, PopulationPlan
 from neurocircuits.declare.protocol import Clamp, Protocol
+from neurocircuits.declare.steps import PerUnit
 from neurocircuits.engines.brian2_arrays import hold_once
 from neurocircuits.engines.brian2_events import EventPathways, Traces, arrival, spiking_parts
 from neurocircuits.engines.brian2_objects import build_group, multiple
@@ -115,7 +116,8 @@ class Program:
         lines = [*self._input_lines(population), *self._clamp_lines(name), *self._sum_lines(name)]
         for slow in population.slow:
             copies = [f"{slow}_at_{k}" for k in range(timing.n_phases - 1)]
-            lines += [f"{each} : {unit_text(population.dimensions[slow])}" for each in (*copies, f"{slow}_onset")]
+            extra = [*copies, f"{slow}_onset", *([f"new_{slow}"] if self._foreseen(name) else [])]
+            lines += [f"{each} : {unit_text(population.dimensions[slow])}" for each in extra]
         group = build_group(
             self.b2,
             population,
@@ -171,7 +173,15 @@ class Program:
             new.append(f"new_{slow} = {timing.learned(group, name, slow, drift, bounds, step, unit)}")
             assigned.append(f"{slow} = new_{slow}")
             timing.copies(group, slow, f"{name}_{slow}")
+        if self._foreseen(name):
+            timing.regularly(group, "\n".join(new), self.schedule.tick, -21, f"foresee_{name}")
+            new = []
         timing.regularly(group, "\n".join([*new, *assigned]), self.schedule.tick, -19, f"learn_{name}")
+
+    def _foreseen(self, name: str) -> bool:
+        """Whether weights learn by what slow variables of a population will be, which is then known before."""
+        into = [p.rule.step for p in self.plan.into(name) if p.rule is not None]
+        return any(isinstance(step, PerUnit) for step in into)
 
     def _clamp_lines(self, name: str) -> list[str]:
         return ["clamped : 1", "held : 1"] if name in self.timing.clamped else []

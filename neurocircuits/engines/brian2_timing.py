@@ -137,7 +137,7 @@ class Timing:
             owner.namespace["first_timed"] = self.values(first, self.slot_dt, f"first_{name}")
             keep = f"{variable}_onset = chosen(first_timed(t), {variable}, {variable}_onset)"
             self.regularly(owner, keep, self.schedule.slot, -4, f"onset_{name}")
-        divided = f"/{step.name}{suffix}" if isinstance(step, PerUnit) else ""
+        divided = f"/{'new_' * bool(suffix)}{step.name}{suffix}" if isinstance(step, PerUnit) else ""
         time = "learning_timed(t - half_step)*int(t > half_step)"
         changed = f"clip({variable} + {time}*second*({drift}){divided}, {low}, {high})"
         return f"chosen({time}, {changed}, {variable})"

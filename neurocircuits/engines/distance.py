@@ -32,7 +32,7 @@ class DistanceCheck:
         self.simulation, self.tolerance = simulation, tolerance
         plan = simulation.plan
         self.possible = not plan.spiking and all(
-            plan.populations[name].explicit and (not loop.recurrent or bool(loop.rectified))
+            plan.populations[name].explicit and (not loop.recurrent or bool(loop.rectified or loop.eliminated))
             for loop in plan.loops
             for name in loop.populations
         )

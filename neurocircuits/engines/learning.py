@@ -83,16 +83,19 @@ class Learner:
         DivergenceError
             If a change is not finite.
         """
+        later: dict[tuple[str, str], np.ndarray] = {}
+        for name in self._slow:
+            if factor := scale(name):
+                for slow in self.plan.populations[name].slow:
+                    later[name, slow] = self._slow_variable(name, slow, seconds, factor, progress)
         pending: list[Callable[[], None]] = []
         for name, (pathway, drift) in self._drifts.items():
             if factor := scale(name):
-                pending.append(self._weights(pathway, drift, seconds, factor, progress))
-        for name in self._slow:
-            if factor := scale(name):
-                slow = self.plan.populations[name].slow
-                pending += [self._slow_variable(name, variable, seconds, factor, progress) for variable in slow]
+                pending.append(self._weights(pathway, drift, seconds, factor, progress, later))
         for apply in pending:
             apply()
+        for (name, slow), new in later.items():
+            self.values[name].data[slow][...] = new
 
     def presentation_end(self, scale: Callable[[str], float]) -> None:
         """Apply what happens at the end of each presentation."""
@@ -107,31 +110,31 @@ class Learner:
     def _limits(self, name: str, slow: str) -> Bounds:
         return self.plan.populations[name].declaration.bounds.get(slow, (-np.inf, np.inf))
 
-    def _slow_variable(
-        self, name: str, slow: str, seconds: float, factor: float, progress: float
-    ) -> Callable[[], None]:
+    def _slow_variable(self, name: str, slow: str, seconds: float, factor: float, progress: float) -> np.ndarray:
         values, array = self.values[name], self.values[name].data[slow]
         step = values.plan.declaration.steps.get(slow)
         drift = np.asarray(mean(values.plan.slow[slow](values)))
         drift = drift if drift.shape == array.shape else np.broadcast_to(drift, array.shape)
-        change = _change(step, drift, seconds * factor, factor, progress, values)
+        per_unit = values.data[step.name] if isinstance(step, PerUnit) else None
+        change = _change(step, drift, seconds * factor, factor, progress, per_unit)
         if not np.isfinite(change.sum()) and (bad := np.flatnonzero(~np.isfinite(change))).size:
             raise DivergenceError(
                 f"Population({name!r}): the change of {slow!r} at unit {bad[0]} is {change[bad[0]]:g}. Lower its "
                 "learning rate or bound it."
             )
         low, high = self._bounds.get((name, slow)) or self._limits(name, slow)
-
-        def apply() -> None:
-            new = np.maximum(array + change, low)
-            np.minimum(new, high, out=array)
-
-        return apply
+        return np.minimum(np.maximum(array + change, low), high)
 
     # -- weights -------------------------------------------------------------------------------------------------------
 
     def _weights(
-        self, pathway: PathwayPlan, drift_of: Drift, seconds: float, factor: float, progress: float
+        self,
+        pathway: PathwayPlan,
+        drift_of: Drift,
+        seconds: float,
+        factor: float,
+        progress: float,
+        later: dict[tuple[str, str], np.ndarray],
     ) -> Callable[[], None]:
         step: Step = pathway.rule.step  # type: ignore[union-attr]
         proportional = not isinstance(step, LargestChange | PerUnit)
@@ -139,8 +142,11 @@ class Learner:
         if isinstance(step, LargestChange):
             finite = _scale_largest(change, factor * scheduled(step.size, progress))
         else:
-            if not proportional:
-                change = _change(step, change, seconds * factor, factor, progress, self.values[pathway.post], live)
+            if isinstance(step, PerUnit):
+                now = self.values[pathway.post].data[step.name]
+                per_unit = later.get((pathway.post, step.name), now)
+                per_unit = (per_unit if live is None else per_unit[live])[:, None]
+                change = _change(step, change, seconds * factor, factor, progress, per_unit)
             finite = bool(np.isfinite(change.sum()))
         if not finite and (bad := np.argwhere(~np.isfinite(change))).size:
             post, pre = int(bad[0, 0] if live is None else live[bad[0, 0]]), int(bad[0, 1])
@@ -208,14 +214,10 @@ def _change(
     seconds: float,
     scale: float,
     progress: float,
-    post: PopulationValues,
-    live: np.ndarray | None = None,
+    per_unit: np.ndarray | None,
 ) -> np.ndarray:
-    """Return the change that a step makes of a mean drift."""
+    """Return the change that a step makes of a mean drift, divided by ``per_unit`` if it is given."""
     if isinstance(step, LargestChange):
         largest = float(np.abs(drift).max(initial=0.0))
         return drift * (scale * scheduled(step.size, progress) / largest) if largest > 0 else np.zeros_like(drift)
-    if isinstance(step, PerUnit):
-        per_unit = post.data[step.name] if live is None else post.data[step.name][live]
-        return drift * seconds / (per_unit[:, None] if drift.ndim == 2 else per_unit)
-    return drift * seconds
+    return drift * seconds if per_unit is None else drift * seconds / per_unit

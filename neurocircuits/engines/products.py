@@ -122,7 +122,12 @@ class DenseProducts:
         What several pathways send is brought up to date by the first.
         """
         expression = pathway.terms[0].pre
-        if expression is None or expression.text != "r_pre" or pre.clamp is not None:
+        if expression is None or pre.clamp is not None:
+            return [], None
+        state = expression.text.removesuffix("_pre")
+        if expression.text == f"{state}_pre" and state in pre.plan.states:
+            return [], pre.data[state]
+        if expression.text != "r_pre":
             return [], None
         known = "r" if "r" in pre.data else pre.plan.subexpressions["r"].text
         if known in pre.data:

@@ -9,7 +9,7 @@ import numpy as np
 from neurocircuits.compile.plan import Loop, Plan
 from neurocircuits.engines.euler import EulerSteps
 from neurocircuits.engines.held_rules import Moving
-from neurocircuits.engines.solvers import Solution, ThresholdLinearSolver, anderson
+from neurocircuits.engines.solvers import LinearSolver, Solution, ThresholdLinearSolver, anderson
 from neurocircuits.engines.threshold_linear import ThresholdLinearLoop
 from neurocircuits.engines.values import PopulationValues, WeightStore, contribution
 from neurocircuits.errors import DivergenceError
@@ -87,7 +87,7 @@ class Settler:
             self.feed(loop.populations, n_rows)
             self._states(loop.populations)
             return Solution(np.empty((n_rows, 0)), np.zeros(n_rows), 1)
-        if loop.rectified and self.solver in ("auto", "active-set") and self._stiff(loop):
+        if (loop.rectified or loop.eliminated) and self.solver in ("auto", "active-set") and self._stiff(loop):
             return self._solve_threshold_linear(loop, n_rows, tolerance, warm)
         solved = all(p.fixed_points or not p.states for p in map(self.plan.populations.__getitem__, loop.populations))
         if self.solver == "iteration" and solved:
@@ -168,19 +168,20 @@ class Settler:
             self._feed(name, others, n_rows, [pathway.name for pathway in problem.outer])
         self._threshold_linear.tolerance = tolerance
         self._threshold_linear.max_iterations = 0 if self.solver == "active-set" else self.max_iterations
-        solution = problem.solve(self._threshold_linear, self.delivered, n_rows, warm)
+        solver = self._threshold_linear if loop.rectified else LinearSolver()
+        solution = problem.solve(solver, self.delivered, n_rows, warm)
         self._set(problem, solution.x, n_rows)
         return solution
 
     def _set(self, problem: ThresholdLinearLoop, x: np.ndarray, n_rows: int) -> None:
-        """Set all variables of a loop from the rates of its rectified populations."""
+        """Set all variables of a loop from the rates of its unknown populations."""
         known = {pathway.name for pathway in problem.outer}
         for name, place in problem.places.items():
             self.values[name].data["r"] = np.ascontiguousarray(x[:, place])
-        if problem.loop.eliminated:
-            self.feed(problem.loop.eliminated, n_rows, known)
-            self._states(problem.loop.eliminated)
-        self.feed(problem.loop.rectified, n_rows, known)
+        if mediators := problem.mediators:
+            self.feed(mediators, n_rows, known)
+            self._states(mediators)
+        self.feed(tuple(problem.places), n_rows, known)
         for name in problem.places:
             self._states((name,), but="r")  # as solved: the drive loses digits in a difference
             if "r" not in self.plan.populations[name].states:

@@ -156,6 +156,33 @@ class ThresholdLinearSolver:
         return previous.copy(), done
 
 
+class LinearSolver:
+    """Solve L x = b for batches of b, as `ThresholdLinearSolver` does its problem."""
+
+    def solve(
+        self, matrix: np.ndarray, b: np.ndarray, start: np.ndarray | None = None, mediated: Mediated | None = None
+    ) -> Solution:
+        """Solve for every row of ``b``, shape (batch, n).
+
+        The rest that the solution is must be one that the dynamics reach: of units that are equally fast this is so if
+        all eigenvalues of L have positive real parts. Otherwise the residual is infinite.
+
+        Parameters
+        ----------
+        matrix : ndarray, shape (n, n)
+            L.
+        b : ndarray, shape (batch, n)
+            Inputs.
+        start, mediated
+            Not used.
+        """
+        if not len(matrix) or not np.linalg.eigvals(matrix).real.min() > 0:
+            return Solution(np.zeros_like(b), np.full(len(b), np.inf if len(matrix) else 0.0), 1)
+        x = np.linalg.solve(matrix, b.T).T
+        residual, scale = np.abs(b - x @ matrix.T).max(axis=1), np.abs(b).max(axis=1)
+        return Solution(x, residual / np.where(scale > 0, scale, 1.0), 1)
+
+
 def anderson(
     step: Callable[[np.ndarray], np.ndarray],
     start: np.ndarray,

@@ -112,7 +112,8 @@ class SteadyStateSimulation(Simulation):
     def go(self, feed: Feed, observe: Observer) -> None:
         """Present from ``feed`` until it ends or ``observe`` asks for a pause."""
         stepped = self.engine.solver == "relaxation" and any(w.step for w in self.phase.timetable)  # type: ignore[union-attr]
-        one_by_one = self.learns() or stepped  # integration goes on from where the presentation before ended
+        goes_on = stepped and self.phase.restart is not True  # type: ignore[union-attr]
+        one_by_one = self.learns() or goes_on  # integration goes on from where the presentation before ended
         size = self.engine.batch * (1 if one_by_one else max(1, 512 // self.engine.batch))
         while True:
             progress = feed.progress  # at the onset, before the feed moves on

@@ -1,7 +1,8 @@
 """A loop of threshold-linear populations as one problem x >= 0, b - L x <= 0, x (b - L x) = 0.
 
 The unknowns x are the rates of the rectified populations. Linear populations are put into them, since what they send
-is a matrix times x: a pathway there and back, such as a tied one, becomes a lateral matrix with two thin factors.
+is a matrix times x: a pathway there and back, such as a tied one, becomes a lateral matrix with two thin factors. Where
+all populations are linear, all are unknowns of the equations L x = b.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from neurocircuits.compile.plan import Loop, PathwayPlan, Plan
 from neurocircuits.engines.pivoting import Mediated
-from neurocircuits.engines.solvers import Solution, ThresholdLinearSolver
+from neurocircuits.engines.solvers import LinearSolver, Solution, ThresholdLinearSolver
 from neurocircuits.engines.values import PopulationValues, WeightStore
 
 _FEW_MEDIATORS = 32  # up to so many, problems of their size are cheaper than those of the active units
@@ -51,7 +52,7 @@ class ThresholdLinearLoop:
     plan : Plan
         The plan.
     loop : Loop
-        A loop with rectified populations.
+        A loop with rectified populations, or a linear one.
     store : WeightStore
         Weights.
     values : dict of str to PopulationValues
@@ -60,8 +61,9 @@ class ThresholdLinearLoop:
 
     def __init__(self, plan: Plan, loop: Loop, store: WeightStore, values: dict[str, PopulationValues]) -> None:
         self.plan, self.loop, self.store, self.values = plan, loop, store, values
-        self.places, self.n_units = _places(plan, loop.rectified)
-        self._mediators, self._n_mediators = _places(plan, loop.eliminated)
+        self.mediators = loop.eliminated if loop.rectified else ()
+        self.places, self.n_units = _places(plan, loop.rectified or loop.eliminated)
+        self._mediators, self._n_mediators = _places(plan, self.mediators)
         inner = [p for p in plan.pathways.values() if p.pre in loop.populations and p.post in loop.populations]
         self._direct = [p for p in inner if p.pre in self.places and p.post in self.places]
         self._incoming = [p for p in inner if p.post in self._mediators]
@@ -125,13 +127,13 @@ class ThresholdLinearLoop:
         return sent if clamp is None else np.where(clamp[0], clamp[1], sent)
 
     def solve(
-        self, solver: ThresholdLinearSolver, outer: Mapping[str, np.ndarray], n_rows: int, warm: bool
+        self, solver: ThresholdLinearSolver | LinearSolver, outer: Mapping[str, np.ndarray], n_rows: int, warm: bool
     ) -> Solution:
-        """Return the rates of the rectified populations side by side, clamped ones at their value.
+        """Return the rates of the unknown populations side by side, clamped ones at their value.
 
         Parameters
         ----------
-        solver : ThresholdLinearSolver
+        solver : ThresholdLinearSolver or LinearSolver
             The solver.
         outer : mapping of str to ndarray
             What pathways from the rest of the circuit deliver, without sign, by name.

@@ -126,7 +126,9 @@ def conductances() -> nc.Circuit:
 def implicit() -> nc.Circuit:
     """Return cells whose rest no formula gives: their equations are relaxed."""
     return feedforward(
-        nc.Oja(eta="1 Hz"), cells(equations="dr/dt = (rectify(drive - r**3) - r)/tau : 1"), weights=nc.Uniform(0, 0.3)
+        nc.Foldiak(eta="1 Hz"),
+        cells(equations="dr/dt = (rectify(drive - r**3) - r)/tau : 1"),
+        weights=nc.Uniform(0, 0.3),
     )
 
 

@@ -155,7 +155,10 @@ def test_a_cap_holds_around_the_onset_of_each_presentation() -> None:
 
 
 def test_rates_per_unit_fall_with_its_activity() -> None:
-    """A learning rate of one over the cumulative activity makes w the running mean of what a cell saw when it was active."""
+    """A learning rate of one over the cumulative activity makes w the running mean of what a cell saw when it was active.
+
+    Rejects an activity that does not count what is learned from now.
+    """
     equations = RECTIFIED + "\ndseen/dt = rate*r : 1 (slow)"
     post = cells(3, equations, parameters={"rate": "1 Hz"}, initial={"seen": 1.0})
     rule = nc.Rule("eta*r_post*(r_pre - w)", {"eta": "1 Hz"}, step=nc.PerUnit("seen"))
@@ -164,14 +167,15 @@ def test_rates_per_unit_fall_with_its_activity() -> None:
     w, seen = weights(tree, "S_to_E", 0), np.ones(3)
     for row in u:
         x = np.maximum(w @ row, 0)
-        w, seen = np.maximum(w + x[:, None] * (row - w) / seen[:, None], 0), seen + x
+        seen = seen + x
+        w = np.maximum(w + x[:, None] * (row - w) / seen[:, None], 0)
     np.testing.assert_allclose(weights(tree, "S_to_E"), w, rtol=0, atol=1e-12)
     np.testing.assert_allclose(tree["/slow/E"].ds["seen"].values[-1], seen, rtol=1e-12)
 
 
 def test_a_rate_of_one_over_nothing_is_an_error_and_leaves_the_weights() -> None:
-    """Rejects infinite weights from a cumulative activity that starts at 0."""
-    post = cells(3, RECTIFIED + "\ndseen/dt = rate*r : 1 (slow)", parameters={"rate": "1 Hz"})
+    """Rejects infinite weights from a cumulative activity that stays 0."""
+    post = cells(3, RECTIFIED + "\ndseen/dt = rate*r : 1 (slow)", parameters={"rate": "0 Hz"})
     rule = nc.Rule("eta*r_post*(r_pre - w)", {"eta": "1 Hz"}, step=nc.PerUnit("seen"))
     with (
         np.errstate(divide="ignore"),
