@@ -79,7 +79,7 @@ def scores(jobs: Sequence[Job], rounds: Sequence[int], seed: int, folder: Path |
     failed: dict[str, str] = {}
     partial = ""
     try:
-        for last in (*rounds[:-1], None):
+        for last in (*rounds[: -1 if folder else 0], None):  # what is not kept cannot go on
             for job in jobs:
                 if job.name not in failed:
                     try:

@@ -16,6 +16,8 @@ from neurocircuits.engines.steady_state import SteadyState
 FIGURES = reproduce.figures()
 TRAINED = {  # figures with what torch trains
     "costa2017_addition",
+    "costa2017_mnist",
+    "costa2017_perplexity",
     "fast_versus_slow",
     "krotov2019_attacks",
     "krotov2019_candidates",
@@ -72,6 +74,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "balance_gate",
     "balance_mean_field",
     "costa2017_gates",
+    "costa2017_perplexity",
     "douglas1989_pulse",
     "king2013_inhibition",
     "rate_versus_time",
