@@ -43,7 +43,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         jobs += [Job(f"{reading} {cell}", task, cell, s["units"], training) for cell in PUBLISHED]
     folder = None if quick else figure_cache().with_name("trainings") / "costa2017_mnist"
     tree = _recurrent.scores(jobs, ROUNDS, seed, folder)
-    tree.attrs |= {"readings": list(READINGS[quick]), "task": jobs[0].task.name}
+    tree.attrs["readings"] = list(READINGS[quick])
     return tree
 
 
@@ -73,7 +73,7 @@ def draw(trees: list[xr.DataTree]) -> Any:
     axes[0].set_xticks(range(len(groups)), groups)
     floor = 90.0 if lowest > 90 else max(0.0, 10 * np.floor(lowest / 10))
     axes[0].set(ylabel="test accuracy (%)", ylim=(floor, 100))
-    axes[0].set_title(trees[0].attrs["task"].split(",")[0] + ("" if published else ", 8 x 8"), pad=24)
+    axes[0].set_title("sequential MNIST" if published else "sequential digits of 8 x 8", pad=24)
     for tree in trees:
         data = tree["/scores"].ds
         for name, cell, curve in zip(data["job"].values, data["cell"].values, data["curve"].values, strict=True):
