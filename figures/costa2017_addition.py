@@ -215,7 +215,7 @@ FIGURE = Figure(
         ),
         Claim(
             "memory-steps-at-marks",
-            "The memory of the unit that follows the sum moves twice as far over a mark and the step after as elsewhere.",
+            "The memory of the unit that follows the sum moves twice as far in the two steps from a mark as elsewhere.",
             lambda tree: at_least(tree["/trace"].ds["step_marked"] / tree["/trace"].ds["step_unmarked"], 2.0),
             OWN,
             ("full",),
