@@ -74,22 +74,29 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
 
 
 def _trace(recurrent: Any, network: Any, task: Any) -> xr.Dataset:
-    """Return the unit of a trained network whose memory follows the sum of the marked values best, on a trial."""
+    """Return the unit of a trained network whose memory follows the sum of the marked values best, on a trial.
+
+    ``step_marked`` is how far its memory moves over the step of a mark and the one after: a value may reach it through
+    the output of another unit, which is one step later. ``step_unmarked`` is that over two steps with no mark in them,
+    nor in the step before.
+    """
     x, _ = task.draw(np.random.default_rng(5), 64)
     sums = np.cumsum(x[..., 0] * x[..., 1], axis=0)
     traces = [recurrent.gate_traces(network.layers, x[:, k]) for k in range(x.shape[1])]
     c = np.stack([trace["c"].values for trace in traces], axis=1)
     follows = [abs(np.corrcoef(c[:, :, u].ravel(), sums.ravel())[0, 1]) for u in range(c.shape[2])]
     best = int(np.argmax(follows))
-    steps = np.abs(np.diff(c[:, :, best], axis=0, prepend=0.0))
-    marked = x[..., 1] == 1
+    memory = np.concatenate([np.zeros((1, x.shape[1])), c[:, :, best]])
+    steps = np.abs(memory[2:] - memory[:-2])  # over a step and the one after
+    marks = np.concatenate([np.zeros((1, x.shape[1]), bool), x[..., 1] == 1])
+    marked, unmarked = marks[1:-1], ~(marks[:-2] | marks[1:-1] | marks[2:])
     trial = traces[0].isel(unit=best)
     return trial.assign(
         value=("time", x[:, 0, 0]),
         mark=("time", x[:, 0, 1]),
         follows=follows[best],
         step_marked=steps[marked].mean(),
-        step_unmarked=steps[~marked].mean(),
+        step_unmarked=steps[unmarked].mean(),
     )
 
 
@@ -208,7 +215,7 @@ FIGURE = Figure(
         ),
         Claim(
             "memory-steps-at-marks",
-            "The memory of the unit that follows the sum moves more at marked values than at others.",
+            "The memory of the unit that follows the sum moves twice as far in the two steps from a mark as elsewhere.",
             lambda tree: at_least(tree["/trace"].ds["step_marked"] / tree["/trace"].ds["step_unmarked"], 2.0),
             OWN,
             ("full",),

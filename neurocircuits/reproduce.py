@@ -280,7 +280,8 @@ def computed(figure: Figure, quick: bool, seed: int, engine: Engine | None = Non
     -------
     xarray.DataTree
         With the attributes ``figure, setting, seed, engine`` (JSON), ``key, versions, git_hash`` and ``computed``,
-        the time at which it was.
+        the time at which it was. One with an attribute ``partial``, which says what is missing, is not kept, so that
+        the next call goes on.
     """
     name = key(figure, quick, seed, engine)
     path = figure_cache() / f"{figure.name}-{name[:32]}.zip"
@@ -296,6 +297,9 @@ def computed(figure: Figure, quick: bool, seed: int, engine: Engine | None = Non
     origin = provenance("{}", "{}", tree.attrs["engine"], seed)
     tree.attrs |= {"figure": figure.name, "setting": SETTINGS[not quick], "seed": seed, "key": name}
     tree.attrs |= {"versions": origin["versions"], "git_hash": origin["git_hash"], "computed": origin["created_at"]}
+    if partial := tree.attrs.get("partial"):
+        logger.warning("figure %s: %s", figure.name, partial)
+        return tree
     try:
         path.unlink(missing_ok=True)
         write_tree(tree, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import types
@@ -198,6 +199,21 @@ def test_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert CALLS == [(True, 0)]
     assert first["content_hash"] == again["content_hash"] and first["computed"] == again["computed"]
     assert first["claims"] == again["claims"] or math.isnan(first["claims"][0]["spread"])
+
+
+def test_what_is_partial_is_drawn_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """Rejects a cache that takes an interrupted computation for the whole."""
+    toy = figure()
+
+    def half(quick: bool, engine: Any, seed: int) -> xr.DataTree:
+        tree = compute(quick, engine, seed)
+        tree.attrs["partial"] = "1 of 2 trainings"
+        return tree
+
+    install(monkeypatch, dataclasses.replace(toy, compute=half))
+    for _ in range(2):
+        reproduce.regenerate("toy", tmp_path, quick=True)
+    assert len(CALLS) == 2 and (tmp_path / "toy.png").exists() and "1 of 2 trainings" in caplog.text
 
 
 def test_without_cache_it_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

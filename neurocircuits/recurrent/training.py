@@ -109,6 +109,7 @@ def train(
     num_layers: int = 1,
     checkpoint: str | Path | None = None,
     stop_below: float | None = None,
+    pause_after: int | None = None,
     progress: bool = True,
     device: str | None = None,
     **settings: Any,
@@ -134,6 +135,9 @@ def train(
         of an unbroken run.
     stop_below : float, optional
         Validation loss below which training stops.
+    pause_after : int, optional
+        Epochs in all after which it stops for now; an equal call with the same checkpoint and a larger number, or none,
+        goes on.
     progress : bool
         Whether to show how far it is.
     device : str, optional
@@ -180,7 +184,7 @@ def train(
         n_updates = training.epochs * task.n_batches("train", training.batch)
         with Progress(n_updates, course.updates, progress, "updates") as bar:
             try:
-                while course.goes_on(stop_below):
+                while course.goes_on(stop_below, pause_after):
                     course.epoch(bar)
             except KeyboardInterrupt:
                 kept = course.save()
@@ -231,10 +235,11 @@ class _Course:
         self.best, self.waited = _copy(network), 0
         torch.manual_seed(int(streams.generator("recurrent dropout").integers(2**31)))
 
-    def goes_on(self, stop_below: float | None) -> bool:
+    def goes_on(self, stop_below: float | None, pause_after: int | None) -> bool:
         losses, patience = self.curves["validation_loss"], self.training.patience
         enough = bool(losses) and stop_below is not None and losses[-1] < stop_below
-        return len(losses) < self.training.epochs and not enough and (patience is None or self.waited < patience)
+        last = self.training.epochs if pause_after is None else min(pause_after, self.training.epochs)
+        return len(losses) < last and not enough and (patience is None or self.waited < patience)
 
     def epoch(self, bar: Progress) -> None:
         """Train for the rest of an epoch, then validate."""

@@ -16,6 +16,8 @@ from neurocircuits.engines.steady_state import SteadyState
 FIGURES = reproduce.figures()
 TRAINED = {  # figures with what torch trains
     "costa2017_addition",
+    "costa2017_mnist",
+    "costa2017_perplexity",
     "fast_versus_slow",
     "krotov2019_attacks",
     "krotov2019_candidates",
@@ -35,6 +37,7 @@ EXPECTED = {
     "balance_gate",
     "balance_mean_field",
     "balance_theory",
+    "costa2017_gates",
     "douglas1989_pulse",
     "exchangeable_rules",
     "king2013_inhibition",
@@ -74,6 +77,8 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "balance_currents",
     "balance_gate",
     "balance_mean_field",
+    "costa2017_gates",
+    "costa2017_perplexity",
     "douglas1989_pulse",
     "exchangeable_rules",
     "king2013_inhibition",

@@ -104,6 +104,20 @@ def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
     assert resumed.stdout == whole.stdout
 
 
+def test_a_paused_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    """Rejects a pause that ends a training, counts epochs of a call only, or leaves the best parameters to go on from."""
+    settings = Training(epochs=5, batch=4, rate=0.1, input_dropout=0.2)
+    given = {"checkpoint": tmp_path / "run.pt", "progress": False}
+    epochs = [
+        train(words(), SubLSTM, 6, settings, pause_after=last, **given)[1]["/curves"].sizes["epoch"]
+        for last in (2, 1, 4)
+    ]
+    paused = train(words(), SubLSTM, 6, settings, **given)[1]
+    whole = train(words(), SubLSTM, 6, settings, progress=False)[1]
+    assert epochs == [2, 2, 4]
+    assert paused["/curves"].equals(whole["/curves"]) and paused["/scores"].equals(whole["/scores"])
+
+
 def test_states_are_carried_over_in_text_only() -> None:
     """Rejects a language model that forgets at each piece, and sums that know of the sequences before."""
     task = words()
