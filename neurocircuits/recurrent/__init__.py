@@ -11,7 +11,7 @@ from typing import Any
 from neurocircuits.errors import UnsupportedError
 
 _HOME = {
-    "analysis": ("gate_traces", "gradient_reach", "learned_leaks", "with_held_gates"),
+    "analysis": ("column_weights", "gate_traces", "gradient_reach", "learned_leaks", "with_held_gates"),
     "cells": ("GRU", "LSTM", "RNN", "FixSubLSTM", "SubLSTM"),
     "network": ("Network", "evaluate"),
     "tasks": ("Drawn", "Images", "Task", "Words"),

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from neurocircuits.errors import ValidationError
-from neurocircuits.recurrent.cells import FixSubLSTM, RecurrentLayers
+from neurocircuits.recurrent.cells import FixSubLSTM, RecurrentLayers, SubLSTM
 
 
 def gate_traces(layers: RecurrentLayers, x: ArrayLike, layer: int = 0) -> xr.Dataset:
@@ -123,3 +123,38 @@ def learned_leaks(layers: FixSubLSTM) -> xr.DataArray:
     kept = layers.leaks.detach().numpy()
     dims = ("layer", "unit")
     return xr.DataArray(kept, dims=dims, name="leak", coords={"time_constant": (dims, -1 / np.log(kept))})
+
+
+def column_weights(layers: SubLSTM, layer: int = 0) -> dict[str, np.ndarray]:
+    """Return the weights of a trained layer as ``models.costa2017.circuit`` takes them.
+
+    Parameters
+    ----------
+    layers : SubLSTM or FixSubLSTM
+        The layers.
+    layer : int
+        Which layer.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``W_g``, (H, D), ``R_g``, (H, H), and ``b_g``, (H,), of each gate g; of a `FixSubLSTM` also ``f``, (H,).
+
+    Raises
+    ------
+    ValidationError
+        If gates do not subtract, or there is no such layer.
+    """
+    if not isinstance(layers, SubLSTM) or not 0 <= layer < layers.num_layers:
+        raise ValidationError(
+            f"column_weights: layer {layer!r} of {type(layers).__name__} with {layers.num_layers} layers. Give a "
+            f"SubLSTM or FixSubLSTM, and a layer from 0 to {layers.num_layers - 1}."
+        )
+    values = {name: each.detach().cpu().double() for name, each in layers.layer_parameters(layer).items()}
+    found: dict[str, np.ndarray] = {}
+    for name, short in (("weight_ih", "W"), ("weight_hh", "R"), ("bias", "b")):
+        parts = values[name].split(layers.hidden_size)
+        found |= {f"{short}_{gate}": part.numpy().copy() for gate, part in zip(layers.gates, parts, strict=True)}
+    if "leak" in values:
+        found["f"] = torch.sigmoid(values["leak"]).numpy()
+    return found

@@ -17,11 +17,13 @@ from neurocircuits.recurrent import (  # noqa: E402
     LSTM,
     FixSubLSTM,
     SubLSTM,
+    column_weights,
     gate_traces,
     gradient_reach,
     learned_leaks,
     with_held_gates,
 )
+from tests.references import columns  # noqa: E402
 
 
 @pytest.mark.parametrize("cell", [LSTM, SubLSTM, FixSubLSTM])
@@ -70,3 +72,18 @@ def test_held_gates_are_constants() -> None:
     for gate, argument in (("i", -1.5), ("f", 2.0)):
         np.testing.assert_allclose(traces[gate], 1 / (1 + math.exp(-argument)), rtol=1e-15)
     assert traces["z"].std() > 0.05
+
+
+@pytest.mark.parametrize("cell", [SubLSTM, FixSubLSTM])
+def test_weights_of_a_column_are_those_of_the_layer(cell: Any) -> None:
+    """Rejects gates in another order, a leak before its sigma, and another layer: the plain cell gives the outputs."""
+    torch.manual_seed(2)
+    layers, x = cell(3, 4, 2), np.random.default_rng(2).normal(size=(7, 5, 3))
+    below = x
+    for layer in (0, 1):
+        below = columns.discrete(column_weights(layers, layer), below)
+    output, _ = layers(torch.from_numpy(x).float())
+    np.testing.assert_allclose(below, output.detach().numpy(), atol=1e-6)
+    for wrong in (LSTM(3, 4), layers):
+        with pytest.raises(nc.ValidationError, match="a layer from 0 to"):
+            column_weights(wrong, 2)
