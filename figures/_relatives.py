@@ -32,7 +32,7 @@ MEASURES = {
     "n_inhibitory": "synapses that leave inhibitory cells",
     "n_lateral": "synapses that do not leave a source",
     "n_learn": "presentations while learning",
-    "milliseconds": "processor time of a presentation",
+    "milliseconds": "processor time of a presentation, of a hundred at once or one by one as the network learns",
 }
 
 
