@@ -74,6 +74,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "balance_gate",
     "balance_mean_field",
     "costa2017_gates",
+    "costa2017_mnist",
     "costa2017_perplexity",
     "douglas1989_pulse",
     "king2013_inhibition",
