@@ -86,7 +86,8 @@ class Figure:
     source : str
         The publication.
     compute : callable
-        ``compute(quick, engine, seed)`` returns an `xarray.DataTree`; ``engine`` is None for the figure's own.
+        ``compute(quick, engine, seed)`` returns an `xarray.DataTree`; ``engine`` is None for the figure's own. An
+        attribute ``partial`` says what is missing.
     draw : callable
         ``draw(trees)`` takes what each seed computed and returns a Matplotlib figure.
     claims : tuple of Claim
@@ -204,6 +205,7 @@ def regenerate(
         "claims": claims,
         "content_hash": hashlib.sha256("".join(keys).encode()).hexdigest(),
         "computed": [tree.attrs["computed"] for tree in trees],
+        "partial": [tree.attrs.get("partial", "") for tree in trees],
         "engine": [json.loads(tree.attrs["engine"]) for tree in trees][0],
         "versions": versions(),
         "git_hash": git_hash(),

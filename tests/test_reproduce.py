@@ -211,8 +211,8 @@ def test_what_is_partial_is_drawn_and_not_kept(tmp_path: Path, monkeypatch: pyte
         return tree
 
     install(monkeypatch, dataclasses.replace(toy, compute=half))
-    for _ in range(2):
-        reproduce.regenerate("toy", tmp_path, quick=True)
+    written = [reproduce.regenerate("toy", tmp_path, quick=True)["partial"] for _ in range(2)]
+    assert written == [["1 of 2 trainings"]] * 2
     assert len(CALLS) == 2 and (tmp_path / "toy.png").exists() and "1 of 2 trainings" in caplog.text
 
 

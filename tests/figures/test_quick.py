@@ -79,6 +79,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "balance_gate",
     "balance_mean_field",
     "costa2017_gates",
+    "costa2017_mnist",
     "costa2017_perplexity",
     "douglas1989_pulse",
     "exchangeable_rules",
