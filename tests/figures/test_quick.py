@@ -16,6 +16,7 @@ from neurocircuits.engines.steady_state import SteadyState
 FIGURES = reproduce.figures()
 TRAINED = {  # figures with what torch trains
     "costa2017_addition",
+    "costa2017_replay",
     "fast_versus_slow",
     "krotov2019_attacks",
     "krotov2019_candidates",
