@@ -8,41 +8,26 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurocircuits.figures import _addition
+from neurocircuits.figures._addition import SETTINGS
 from neurocircuits.plotting import FAINT, NEUTRAL, panel_letters, panels
-from neurocircuits.protocols import addition
-from neurocircuits.reproduce import Claim, Figure, at_least, at_most, figure_cache
+from neurocircuits.reproduce import Claim, Figure, at_least, at_most
 
 CELLS = ("LSTM", "SubLSTM", "FixSubLSTM", "GRU", "RNN")
 GATED = CELLS[:4]
 COLOURS = dict(zip(CELLS, ("C0", "C3", "C1", "C2", NEUTRAL), strict=True))
-# 50 units, 50 sequences an update, RMSProp with momentum and gradients clipped at 1 as in the group's public code, but
-# at a rate of 1e-3; a pass has 5000 new sequences. "reached" is the share of the baseline at which training stops.
-SETTINGS: dict[bool, dict[str, Any]] = {
-    True: {"length": 8, "long": 0, "units": 20, "epochs": 12, "rate": 5e-3, "reached": 0.1, "n": 1000},
-    False: {"length": 50, "long": 200, "units": 50, "epochs": 100, "rate": 1e-3, "reached": 0.01, "n": 5000},
-}
 
 
 def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     """Train every cell until it is below a share of the baseline, and look into those that subtract."""
     import neurocircuits.recurrent as recurrent
 
-    s = SETTINGS[quick]
-    sizes = {"train": s["n"], "validation": 1000, "test": 2000}
-    task = addition.delayed(s["length"], sizes=sizes)
+    s, task = SETTINGS[quick], _addition.task(quick)
     baseline = task.baselines["mean"]
-    training = recurrent.Training(epochs=s["epochs"], batch=50, rate=s["rate"])
-    folder = figure_cache() / "costa2017_addition"
-
-    def trained(what: Any, cell: str, stop: float | None, settings: Any) -> Any:
-        file = None if quick else folder / f"{what.name}, {cell}, {settings.epochs}, {seed}.pt".replace(" ", "_")
-        kind = getattr(recurrent, cell)
-        return recurrent.train(what, kind, s["units"], settings, seed=seed, checkpoint=file, stop_below=stop)
-
     groups: dict[str, xr.Dataset] = {}
     networks = {}
     for cell in CELLS:
-        networks[cell], result = trained(task, cell, s["reached"] * baseline, training)
+        networks[cell], result = _addition.trained(quick, task, cell, seed)
         curves = result["/curves"].to_dataset()
         groups[f"/curves/{cell}"] = xr.Dataset(
             {
@@ -52,11 +37,10 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
             }
         )
     if s["long"]:
-        far = addition.delayed(s["long"], sizes=sizes)
-        _, result = trained(far, "LSTM", s["reached"] * far.baselines["mean"], training)
+        far = _addition.task(quick, s["long"])
+        _, result = _addition.trained(quick, far, "LSTM", seed)
         n = len(result["/curves"]["epoch"])
-        budget = recurrent.Training(epochs=n, batch=50, rate=s["rate"])
-        _, plain = trained(far, "RNN", None, budget)
+        _, plain = _addition.trained(quick, far, "RNN", seed, epochs=n, stop=False)
         best = [each["/curves"]["validation_loss"].min().item() / far.baselines["mean"] for each in (result, plain)]
         groups["/long"] = xr.Dataset({"LSTM": best[0], "RNN": best[1], "updates": n * s["n"] // 50})
     groups["/trace"] = _trace(recurrent, networks["SubLSTM"], task)

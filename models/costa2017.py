@@ -179,7 +179,13 @@ def adder(B: float = 20.0, a: float = 0.2, **settings: Any) -> Circuit:
     return circuit(adding_weights(B, a), **settings)
 
 
-def protocol(x: Any, presentation: Any = "20 ms", pulse: Any = "1 ms", recurrence: str = "latched") -> Protocol:
+def protocol(
+    x: Any,
+    presentation: Any = "20 ms",
+    pulse: Any = "1 ms",
+    recurrence: str = "latched",
+    record: Record = Record("r", "c", populations=("C", "O")),
+) -> Protocol:
     """Return a protocol that shows sequences, all at a time: one copy of the circuit for each (``Brian2(batch=...)``).
 
     Parameters
@@ -192,6 +198,8 @@ def protocol(x: Any, presentation: Any = "20 ms", pulse: Any = "1 ms", recurrenc
         How long the second stage copies the first at the onset of each; ten of its time constants or more.
     recurrence : {"latched", "live"}
         That of the circuit.
+    record : Record
+        What to record; the default is what `outputs` reads.
 
     Raises
     ------
@@ -214,8 +222,7 @@ def protocol(x: Any, presentation: Any = "20 ms", pulse: Any = "1 ms", recurrenc
     stimuli = {"X": Patterns(rows, duration=durations)}
     if recurrence == "latched":
         stimuli["pulse"] = Patterns(np.tile(np.repeat(list(parts), n), n_time)[:, None], duration=durations)
-    recorded = Record("r", "c", populations=("C", "O"))
-    return Protocol([Phase("replay", stimuli, plasticity=False, record=recorded)], name="replay", weights=())
+    return Protocol([Phase("replay", stimuli, plasticity=False, record=record)], name="replay", weights=())
 
 
 def outputs(tree: Any, n_time: int) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ TRAINED = {  # figures with what torch trains
     "costa2017_addition",
     "costa2017_mnist",
     "costa2017_perplexity",
+    "costa2017_replay",
     "fast_versus_slow",
     "krotov2019_attacks",
     "krotov2019_candidates",

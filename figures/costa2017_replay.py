@@ -1,0 +1,182 @@
+"""A cell trained by back-propagation, replayed by the column in continuous time: the same answers to slow inputs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurocircuits.declare.record import Record
+from neurocircuits.engines.brian2_engine import Brian2
+from neurocircuits.figures import _addition
+from neurocircuits.models import costa2017
+from neurocircuits.plotting import FAINT, NEUTRAL, panel_letters, panels
+from neurocircuits.reproduce import Claim, Figure, at_least, at_most, near
+from neurocircuits.simulation import run
+
+# durations of a time step over the time constant of the gates, and of those that are run without a latch; trials
+RATIOS = {True: (2, 8, 40), False: (2, 5, 10, 20, 50, 100)}
+LIVE = {True: (8,), False: (5, 20, 50)}
+N_TRIALS = {True: 50, False: 200}
+TAU = 1e-3  # seconds
+COLOURS = {"latched": "C3", "live": "C0"}
+
+
+def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
+    """Train a subLSTM to add, and replay it on new trials by circuits that are shown them at several speeds."""
+    import neurocircuits.recurrent as recurrent
+
+    task = _addition.task(quick)
+    network, result = _addition.trained(quick, task, "SubLSTM", seed)
+    weights = recurrent.column_weights(network.layers)
+    x, y = task.draw(np.random.default_rng((11, seed)), N_TRIALS[quick])
+    n_time = len(x)
+    traces = [recurrent.gate_traces(network.layers, x[:, k].astype(np.float32)) for k in range(x.shape[1])]
+    h, c = (np.stack([trace[name].values for trace in traces], axis=1) for name in "hc")
+    read, offset = network.readout.weight.detach().cpu().numpy()[0], network.readout.bias.item()
+    groups = {"/cell": xr.Dataset({"answer": ("trial", h[-1] @ read + offset), "true": ("trial", y)})}
+    for recurrence, ratios in (("latched", RATIOS[quick]), ("live", LIVE[quick])):
+        found = [_replayed(weights, x, recurrence, ratio) for ratio in ratios]
+        errors = [np.sqrt(((each - h) ** 2).mean()) / h.std() for each in found]
+        answers = np.array([each[-1] @ read + offset for each in found])
+        groups[f"/{recurrence}"] = xr.Dataset(
+            {"answer": (("ratio", "trial"), answers), "error": ("ratio", errors)}, coords={"ratio": list(ratios)}
+        )
+    sums = np.cumsum(x[..., 0] * x[..., 1], axis=0)
+    follows = [abs(np.corrcoef(c[..., unit].ravel(), sums.ravel())[0, 1]) for unit in range(c.shape[-1])]
+    unit = int(np.argmax(follows))
+    groups["/trace"] = _trace(weights, x[:, :1], unit, RATIOS[quick][-2]).assign(
+        cell=("step", c[:, 0, unit]), mark=("step", x[:, 0, 1])
+    )
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = {"engine": json.dumps({"torch": result.attrs["torch"], "brian2": "0.1 tau"}), "length": n_time}
+    return tree
+
+
+def _circuit(weights: Any, recurrence: str, ratio: float) -> Any:
+    return costa2017.circuit(weights, recurrence, presentation=ratio * TAU, tau=TAU, tau_latch=0.1 * TAU)
+
+
+def _replayed(weights: Any, x: np.ndarray, recurrence: str, ratio: float) -> np.ndarray:
+    """Return h at the end of each time step, (time, trial, unit), one copy of the circuit for each trial."""
+    shown = costa2017.protocol(x, ratio * TAU, TAU, recurrence)
+    engine = Brian2(dt=0.1 * TAU, batch=x.shape[1], tolerance=None)
+    tree = run(_circuit(weights, recurrence, ratio), shown, engine, seed=0, progress=False)
+    return costa2017.outputs(tree, len(x))["h"]
+
+
+def _trace(weights: Any, x: np.ndarray, unit: int, ratio: float) -> xr.Dataset:
+    """Return the memory of a unit through a trial, time in time steps of the cell."""
+    recorded = Record("c", populations=("C",), units=(unit,), interval=0.5 * TAU)
+    shown = costa2017.protocol(x, ratio * TAU, TAU, record=recorded)
+    engine = Brian2(dt=0.1 * TAU, tolerance=None)
+    data = run(_circuit(weights, "latched", ratio), shown, engine, seed=0, progress=False)["/populations/C"].ds
+    return xr.Dataset({"c": ("time", data["c"].values[:, 0])}, coords={"time": data["time"].values / (ratio * TAU)})
+
+
+def share(tree: xr.DataTree, recurrence: str) -> xr.DataArray:
+    """Return the share of trials on which the circuit answers as the cell does, to 0.04, by ratio; NaN if unknown."""
+    apart = abs(tree[f"/{recurrence}"].ds["answer"] - tree["/cell"].ds["answer"])
+    return (apart < 0.04).where(apart.notnull()).mean("trial", skipna=False)
+
+
+def slope(tree: xr.DataTree) -> float:
+    """Return how the error of h goes with the duration of time steps, as a power, over the slower half."""
+    data = tree["/latched"].ds.sel(ratio=slice(8, None))
+    return float(np.polyfit(np.log(data["ratio"]), np.log(data["error"]), 1)[0])
+
+
+def draw(trees: list[xr.DataTree]) -> Any:
+    """Draw the memory of a unit, answers of circuits and cell, the share of equal answers, and the error of h."""
+    figure, axes = panels(2, 2, size=(8.2, 5.6))
+    memory, answers, equal, error = axes.ravel()
+    trace = trees[0]["/trace"].ds
+    for step in np.flatnonzero(trace["mark"].values == 1):
+        memory.axvspan(step, step + 1, color=FAINT, alpha=0.6, linewidth=0, zorder=0)
+    memory.plot(trace["time"], trace["c"], color=COLOURS["latched"], label="column, continuous time")
+    ends = np.arange(trace.sizes["step"]) + 1
+    memory.plot(ends, trace["cell"], "o", color=NEUTRAL, markersize=2.5, label="trained cell")
+    memory.set(xlabel="time step (marked ones in grey)", ylabel="memory c of a unit")
+    memory.legend(fontsize="x-small")
+    cell = trees[0]["/cell"].ds["answer"]
+    for recurrence in ("live", "latched"):
+        data = trees[0][f"/{recurrence}"].ds
+        ratio = trees[0]["/live"].ds["ratio"].values[-1]
+        answers.plot(
+            cell,
+            data["answer"].sel(ratio=ratio),
+            ".",
+            color=COLOURS[recurrence],
+            markersize=3,
+            label=f"{recurrence}, D = {ratio} tau",
+        )
+    ends = np.array([cell.min(), cell.max()])
+    answers.plot(ends, ends, color=FAINT, linewidth=0.8, zorder=0)
+    answers.set(xlabel="answer of the trained cell", ylabel="answer of the column")
+    answers.legend(fontsize="x-small")
+    for tree in trees:
+        for recurrence, colour in COLOURS.items():
+            first = tree is trees[0]
+            data, style = tree[f"/{recurrence}"].ds, {"color": colour, "markersize": 4, "linewidth": 1}
+            equal.semilogx(data["ratio"], share(tree, recurrence), "o-", label=recurrence if first else None, **style)
+            error.loglog(data["ratio"], data["error"], "o-", label=recurrence if first else None, **style)
+    equal.axhline(0.98, color=FAINT, linestyle="--", linewidth=0.8, zorder=0)
+    equal.set(xlabel="presentation / time constant of gates", ylabel="answers within 0.04", ylim=(-0.04, 1.04))
+    equal.legend(fontsize="x-small", title="recurrent input", title_fontsize="x-small")
+    line = trees[0]["/latched"].ds
+    error.loglog(
+        line["ratio"],
+        line["error"].values[-1] * line["ratio"].values[-1] / line["ratio"],
+        "--",
+        color=FAINT,
+        linewidth=0.8,
+        label="in proportion to 1/D",
+        zorder=0,
+    )
+    error.set(xlabel="presentation / time constant of gates", ylabel="error of h / its deviation")
+    error.legend(fontsize="x-small")
+    for axis in (equal, error):
+        ticks = line["ratio"].values
+        axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
+        axis.minorticks_off()
+    panel_letters(axes.ravel())
+    return figure
+
+
+OWN = "target of this package: a cell whose gates subtract is a column in continuous time"
+
+FIGURE = Figure(
+    name="costa2017_replay",
+    title="A trained subLSTM, replayed by a column of E and I cells in continuous time",
+    source="Costa et al. (2017), NIPS 30:272-283, sections 2 and 3; delayed addition as in the lecture",
+    compute=compute,
+    draw=draw,
+    claims=(
+        Claim(
+            "slow-columns-answer-the-same",
+            "At the slowest the column answers within 0.04 of the trained cell on at least 98 % of the trials.",
+            lambda tree: at_least(share(tree, "latched")[-1], 0.98),
+            OWN,
+        ),
+        Claim(
+            "fast-ones-do-not",
+            "With inputs that change every two time constants of the gates at most half of the answers are the same.",
+            lambda tree: at_most(share(tree, "latched")[0], 0.5),
+            OWN,
+        ),
+        Claim(
+            "error-falls-as-the-duration-grows",
+            "The error of h falls in proportion to the time constant of the gates over the duration of a time step.",
+            lambda tree: near(slope(tree), -1.0, 0.2),
+            OWN,
+        ),
+        Claim(
+            "without-a-latch-answers-differ",
+            "Without a latch at most half of the answers are the same, at whatever speed.",
+            lambda tree: at_most(share(tree, "live").max(skipna=False), 0.5),
+            OWN,
+        ),
+    ),
+)
