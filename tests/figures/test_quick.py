@@ -76,6 +76,8 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "balance_mean_field",
     "douglas1989_pulse",
     "king2013_inhibition",
+    "pehlevan2015_whitening",
+    "pehlevan2018_convergence",
     "rate_versus_time",
     "relatives_comparison",
     "topics_documents",
