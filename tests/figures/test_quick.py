@@ -85,6 +85,8 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "douglas1989_pulse",
     "exchangeable_rules",
     "king2013_inhibition",
+    "pehlevan2015_whitening",
+    "pehlevan2018_convergence",
     "rate_versus_time",
     "relatives_comparison",
     "topics_documents",

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import neurocircuits as nc
-from neurocircuits.models import pehlevan2015, pehlevan2018
+from neurocircuits.models import pehlevan2014, pehlevan2015, pehlevan2018
 
 EIGENVALUES = np.array([5, 4, 3, 0.5, 0.4, 0.3, 0.2, 0.1])
 
@@ -108,7 +108,13 @@ def test_interneurons_equalise_what_passes_the_threshold() -> None:
 
 
 @pytest.mark.parametrize(
-    "circuit", [pehlevan2018.circuit(8, 3, tau="1 ms", initial=0.5), pehlevan2015.circuit(8, 4, 4, tau="1 ms")]
+    "circuit",
+    [
+        pehlevan2018.circuit(8, 3, tau="1 ms", initial=0.5),
+        pehlevan2015.circuit(8, 4, 4, tau="1 ms"),
+        pehlevan2014.circuit(8, 4, signed=True, tau="1 ms"),
+    ],
+    ids=lambda circuit: circuit.name,
 )
 def test_continuous_time_comes_to_the_same_rest(circuit: nc.Circuit) -> None:
     """Euler steps of a tenth of the time constant, learning at the end of each presentation."""
