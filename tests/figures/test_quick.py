@@ -71,6 +71,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "balance_currents",
     "balance_gate",
     "balance_mean_field",
+    "costa2017_replay",
     "douglas1989_pulse",
     "king2013_inhibition",
     "rate_versus_time",
