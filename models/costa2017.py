@@ -35,15 +35,15 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.declare.circuit import Circuit
-from neurocircuits.declare.connectivity import OneToOne
+from neurocircuits.declare.connectivity import Explicit, OneToOne
 from neurocircuits.declare.population import Population
 from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.record import Record
 from neurocircuits.declare.stimulus import Patterns
 from neurocircuits.declare.synapses import Synapses
-from neurocircuits.declare.weights import Given, Paired
+from neurocircuits.declare.weights import Constant, Given, Paired, Uniform
 from neurocircuits.errors import ValidationError, listed
-from neurocircuits.units import seconds
+from neurocircuits.units import quantity, seconds
 
 REFERENCE = "Costa et al. (2017), arXiv:1711.02448"
 RECURRENCES = ("latched", "live")
@@ -58,6 +58,13 @@ _MEMORY = """
     r = 1/(1 + exp(-c)) : 1
     kept : 1 (input)
 """
+_POISSON = "rate = peak*drive : Hz"
+_LIF = """
+    dv/dt = (background + I_e - I_i - v)/tau_m : 1
+    dI_e/dt = -I_e/tau_s : 1 (input, excitatory)
+    dI_i/dt = -I_i/tau_s : 1 (input, inhibitory)
+"""
+_ENDS = Record("r", "c", populations=("C", "O"))
 # stages that follow what excites them, or what tonic activity leaves of inhibition
 _STAGES = {
     "live": {"first": "r = {input} : 1", "second": "r = {input} : 1"},
@@ -179,12 +186,100 @@ def adder(B: float = 20.0, a: float = 0.2, **settings: Any) -> Circuit:
     return circuit(adding_weights(B, a), **settings)
 
 
+def spikes(
+    n_columns: int = 1,
+    n_pool: int = 200,
+    n_cells: int = 5,
+    gain: float = 0.8,
+    background: float = 2.5,
+    peak: Any = "200 Hz",
+    tau_m: Any = "10 ms",
+    tau_s: Any = "2 ms",
+) -> Circuit:
+    """Return input gates of spiking cells: pools "Z" excite leaky integrate-and-fire cells "P", pools "I" inhibit them.
+
+    Only the gate spikes, not the whole column: rates z and i of each column are what the source "S" shows, first all z,
+    then all i. The membrane is that of the source's section 2 in the units of figure 1a, tau_m v' = -v + I_e - I_i with
+    threshold 1; a pool of Poisson cells that fires at z times ``peak`` gives a mean current of z ``gain``. Where z = i
+    currents cancel and the gate is shut: P fires as if nothing was there. It opens as inhibition is withdrawn.
+
+    Parameters
+    ----------
+    n_columns, n_pool, n_cells : int
+        Columns; cells of each pool and of "P" in each.
+    gain : float
+        Mean current at z = 1, thresholds.
+    background : float
+        Tonic current, thresholds. Above 1 it makes P fire at a shut gate, so that either sign of z - i can be read;
+        at 0 P is silent then.
+    peak : quantity
+        Rate of pools at z or i = 1; 200 Hz as in figure 1.
+    tau_m, tau_s : quantity
+        Time constants of membranes and of synaptic currents.
+
+    Raises
+    ------
+    ValidationError
+        If a setting is not positive.
+    """
+    rate = quantity(peak, "costa2017.spikes: peak").value
+    decay = seconds(tau_s, "costa2017.spikes")
+    if not min(n_columns, n_pool, n_cells, gain, rate, decay) > 0:
+        raise ValidationError(
+            f"costa2017.spikes: n_columns {n_columns!r}, n_pool {n_pool!r}, n_cells {n_cells!r}, gain {gain!r}, peak "
+            f"{peak!r} and tau_s {tau_s!r} must all be positive; inhibition comes from the pools I."
+        )
+    column = {"pool": np.repeat(np.arange(n_columns), n_pool), "P": np.repeat(np.arange(n_columns), n_cells)}
+    within = Explicit(*np.nonzero(column["P"][:, None] == column["pool"]))
+    populations, synapses = [Population("S", 2 * n_columns)], []
+    for k, (name, sign) in enumerate({"Z": "excitatory", "I": "inhibitory"}.items()):
+        pool = Population(name, n_columns * n_pool, _POISSON, sign=sign, parameters={"peak": peak},
+                          threshold="rand() < rate*dt")  # fmt: skip
+        populations.append(pool)
+        shown = Explicit(np.arange(n_columns * n_pool), column["pool"] + k * n_columns)
+        synapses.append(Synapses("S", name, connectivity=shown))
+        synapses.append(Synapses(name, "P", weights=Constant(gain / (n_pool * rate * decay)), connectivity=within))
+    cells = Population(
+        "P",
+        n_columns * n_cells,
+        _LIF,
+        parameters={"background": background, "tau_m": tau_m, "tau_s": tau_s},
+        initial={"v": Uniform(0.0, 1.0)},
+        threshold="v > 1",
+        reset="v = 0",
+    )
+    return Circuit("costa2017-spikes", [*populations, cells], synapses)
+
+
+def difference(
+    rate: Any, gain: float = 0.8, background: float = 2.5, tau_m: Any = "10 ms", dt: Any = "0 ms"
+) -> np.ndarray:
+    """Return z - i as the rate of cells "P" of `spikes` tells, by the source's law of a leaky cell turned round.
+
+    The law (section 2) is rate = 1/(tau_m ln(I/(I - 1))) with I = background + gain (z - i). Of the engine's Euler
+    steps each leaves 1 - dt/tau_m, and a spike is found half a step late on average.
+
+    Parameters
+    ----------
+    rate : array_like
+        Rates of cells, Hz, positive.
+    gain, background, tau_m : float, float, quantity
+        Those of `spikes`.
+    dt : quantity
+        Time step of the engine; 0 for the law itself.
+    """
+    membrane, step = seconds(tau_m, "costa2017.difference"), seconds(dt, "costa2017.difference")
+    decay = np.log1p(-step / membrane) / step if step else -1 / membrane
+    current = -1 / np.expm1(decay * (1 / np.asarray(rate, dtype=float) - step / 2))
+    return (current - background) / gain
+
+
 def protocol(
     x: Any,
     presentation: Any = "20 ms",
     pulse: Any = "1 ms",
     recurrence: str = "latched",
-    record: Record = Record("r", "c", populations=("C", "O")),
+    record: Record = _ENDS,
 ) -> Protocol:
     """Return a protocol that shows sequences, all at a time: one copy of the circuit for each (``Brian2(batch=...)``).
 

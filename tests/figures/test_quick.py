@@ -82,6 +82,7 @@ LONG = {  # compile programs, take many time steps, or fit several models
     "costa2017_gates",
     "costa2017_mnist",
     "costa2017_perplexity",
+    "costa2017_replay",
     "douglas1989_pulse",
     "exchangeable_rules",
     "king2013_inhibition",

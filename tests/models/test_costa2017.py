@@ -89,12 +89,37 @@ def test_one_column_masks_and_adds() -> None:
         tree = nc.run(costa2017.adder(B, a, presentation="10 ms"), shown, engine, progress=False)
         return 16 * costa2017.outputs(tree, 12)["h"][-1, :, 0] / a - answer
 
+    errors = {a: error(a) for a in (1.0, 0.2)}
     for a, expected in ((1.0, 2e-3), (0.2, 4e-6)):
         found = columns.discrete(costa2017.adding_weights(20.0, a), x)[-1, :, 0] * 16 / a - answer
         assert (found**2).mean() == pytest.approx(expected, rel=0.5)
-        assert (error(a)[early] ** 2).mean() == pytest.approx(expected, rel=1.0)
-    assert 0.01 < np.abs(error(0.2)[~early]).max() < 0.12
+        assert (errors[a][early] ** 2).mean() == pytest.approx(expected, rel=1.0)
+    assert 0.01 < np.abs(errors[0.2][~early]).max() < 0.12
     assert (error(0.2, B=0.0) ** 2).mean() > 1
+
+
+def fired(z: np.ndarray, i: np.ndarray, seed: int = 0, **settings: Any) -> np.ndarray:
+    """Rates of the cells of each column in Hz, the inverse of intervals between spikes after the first 100 ms."""
+    shown = nc.Patterns(np.tile(np.concatenate([z, i]), (2, 1)), duration=[0.1, 0.5])
+    protocol = nc.Protocol([nc.Phase("gate", {"S": shown}, record=nc.Record(spikes="P"))], weights=())
+    circuit, engine = costa2017.spikes(len(z), **settings), nc.Brian2(dt="0.1 ms")
+    data = nc.run(circuit, protocol, engine, seed=seed, progress=False)["/spikes/P"].ds
+    late = data["time"].values > 0.1
+    units, times = data["unit"].values[late], data["time"].values[late]
+    trains = [times[units == unit] for unit in range(circuit.population("P").n_units)]
+    rates = [(len(train) - 1) / np.ptp(train) if len(train) > 1 else 0.0 for train in trains]
+    return np.reshape(rates, (len(z), -1)).mean(axis=1)
+
+
+def test_spikes_of_a_gate_tell_the_difference() -> None:
+    """Rejects inhibition that divides, a gate that is shut at i = 0, and currents of another size than is said."""
+    z, i = np.array([[1.0, 1.0], [1.0, 0.5], [0.5, 1.0], [0.5, 0.0], [1.0, 0.0], [0.0, 1.0]]).T
+    found = costa2017.difference(fired(z, i), dt="0.1 ms")
+    sampled = np.sqrt((z + i) / (200 * 200 * 0.5))  # standard deviation by the numbers of spikes of both pools
+    assert (np.abs(found - (z - i)) < 4 * sampled + 0.005).all(), found
+    shut, opened = fired(np.ones(2), np.array([1.0, 0.0]), background=0.0, gain=2.0)
+    assert shut == 0
+    assert costa2017.difference(opened, 2.0, 0.0, dt="0.1 ms") == pytest.approx(1, abs=4 * 0.007 + 0.005)
 
 
 W = columns.random_weights(3, 2, seed=4)
@@ -108,6 +133,7 @@ W = columns.random_weights(3, 2, seed=4)
         (lambda: costa2017.circuit(W | {"b_z": np.full(3, np.nan)}), "'b_z' .* not finite"),
         (lambda: costa2017.circuit(W | {"f": np.array([0.5, 0.0, 1.0])}), "above 0 and at most 1"),
         (lambda: costa2017.circuit(W, "delayed"), "recurrence 'delayed'. Allowed: 'latched', 'live'"),
+        (lambda: costa2017.spikes(gain=-1.0), "gain -1.0.*must all be positive"),
         (lambda: costa2017.protocol(np.ones((3, 2))), r"\(time, n_sequences, D\)"),
         (lambda: costa2017.protocol(np.ones((3, 2, 1)), presentation="1 ms"), "a pulse within the presentation"),
     ],
