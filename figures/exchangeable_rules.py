@@ -77,10 +77,14 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
 
 
 def measured(tree: xr.DataTree) -> dict[str, float]:
-    """Return the measures of a run, and how many of sixteen bars were found."""
+    """Return the measures of a run, and how many of sixteen bars were found; one active cell has no cosine."""
+    r = tree["/populations/E"].ds["r"].values
+    alive = int((r > 0).any(axis=0).sum())
+    known = learning.measures(tree) if alive > 1 else dict.fromkeys(learning.MEASURES, math.nan)
     return {
-        **learning.measures(tree),
-        "mean_rate": float(tree["/populations/E"].ds["r"].values.mean()),
+        **known,
+        "n_silent": r.shape[1] - alive,
+        "mean_rate": float(r.mean()),
         "n_found": int(analysis.matched_features(tree, datasets.bar_templates())["n_found"]),
     }
 
@@ -136,7 +140,7 @@ def draw(trees: list[xr.DataTree]) -> Any:
         for each in trees:
             axis.plot(at, each["/measures"].ds[name], "o", color=colour, markersize=5, alpha=0.7)
         axis.set_xticks(at, rules, rotation=30, ha="right")
-        largest = max(float(each["/measures"].ds[name].max()) for each in trees)
+        largest = max(float(np.nanmax(each["/measures"].ds[name])) for each in trees)
         axis.set(ylim=(0, 1.15 * largest), xlim=(-0.5, len(rules) - 0.5))
         axis.set_title(title)
     panel_letters(axes)
