@@ -59,7 +59,8 @@ def texts() -> nc.Circuit:
         parameters=TAU | {"eta": "1 Hz"},
         initial={"seen": 1.0},
     )
-    lateral = cells("L", 4, sign="inhibitory")
+    averaged = RECTIFIED + "\ndmean/dt = (r - mean)*rate : 1 (slow)"
+    lateral = cells("L", 4, averaged, sign="inhibitory", parameters=TAU | {"rate": "0.5 Hz"}, initial={"mean": 0.5})
     grown = nc.Rule(
         "eta*(saturate(r_post)*r_pre - w*total_in/n_pre - 0.1*w*total_out)",
         parameters={"eta": "2 Hz"},
@@ -76,7 +77,7 @@ def texts() -> nc.Circuit:
                 "L",
                 "L",
                 weights=nc.Uniform(0, 0.1),
-                rule=nc.LateralAntiHebbian(eta="0.2 Hz", p=0.2),
+                rule=nc.CorrelationMeasuring(eta="0.2 Hz"),
                 connectivity=nc.AllToAll(self_connections=False),
             ),
         ],
