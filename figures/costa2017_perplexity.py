@@ -190,9 +190,10 @@ def draw(trees: list[xr.DataTree]) -> Any:
         ticks = sorted({int(units) for units in base_units(trees[0], task)})
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.set_xticks([], minor=True)
+        curves.set_xlim(0.5, 0.5 + max(2, trees[0]["/scores"].sizes["epoch"]))
         curves.xaxis.get_major_locator().set_params(integer=True)
         curves.set(xlabel="epoch", ylabel="validation perplexity", title="thicker: more units; dashed: counted words")
-        ax.legend(fontsize="x-small")
+        ax.legend(fontsize="x-small", loc="lower left")
     panel_letters(axes)
     return figure
 

@@ -60,6 +60,17 @@ def test_an_integrator_keeps_what_it_has() -> None:
     assert kept[-1] == 1 and c[-1, -1] == pytest.approx(5 * added, rel=0.02)
 
 
+def test_a_balanced_gate_is_shut_and_opens_by_disinhibition() -> None:
+    """Rejects a gate that scales: with i = z the memory stands still whatever is shown, without inhibition it adds z."""
+    weights = columns.random_weights(4, 2, seed=6, fixed=True)
+    weights |= {f"{name}_i": weights[f"{name}_z"] for name in "WRb"} | {"f": np.ones(4)}
+    shown, engine = costa2017.protocol(inputs(3), presentation="10 ms"), nc.Brian2(dt="0.1 ms", batch=3, tolerance=None)
+    circuit, (phase,) = costa2017.circuit(weights, presentation="10 ms"), shown.phases
+    opened = replace(shown, phases=[replace(phase, interventions=[nc.Scale("I_to_C", 0.0)])])
+    c = [costa2017.outputs(nc.run(circuit, each, engine, progress=False), 3)["c"] for each in (shown, opened)]
+    assert np.abs(c[0]).max() < 1e-12 and (c[1][-1] > 0.3).all()
+
+
 def test_all_signs_are_legal() -> None:
     """Rejects signed weights and inhibitory cells that excite."""
     circuit = costa2017.circuit(columns.random_weights(6, 3, seed=2))
