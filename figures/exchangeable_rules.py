@@ -79,7 +79,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
 def measured(tree: xr.DataTree) -> dict[str, float]:
     """Return the measures of a run, and how many of sixteen bars were found; one active cell has no cosine."""
     r = tree["/populations/E"].ds["r"].values
-    alive = int((r > 0).any(axis=0).sum())
+    alive = r.shape[1] - int(analysis.activity(tree, phase="probe")["n_silent"])
     known = learning.measures(tree) if alive > 1 else dict.fromkeys(learning.MEASURES, math.nan)
     return {
         **known,
