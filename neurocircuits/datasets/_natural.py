@@ -93,7 +93,7 @@ def _read() -> np.ndarray:
         )
     try:
         images = loadmat(found[0]).get("IMAGES")
-    except (OSError, ValueError, NotImplementedError, MatReadError) as error:
+    except (OSError, ValueError, NotImplementedError, MatReadError) as error:  # the third: scipy's, of files of HDF5
         raise DataError(f"{found[0]} cannot be read: {error}. Replace it by {ADDRESS}.") from error
     if images is None or images.shape != SHAPE or not np.isfinite(images).all():
         raise DataError(

@@ -50,7 +50,8 @@ class Population:
     steady_state : mapping of str to str
         Fixed points of states as expressions of inputs, parameters and slow variables, where none can be derived.
     threshold, reset : str or None
-        Condition and statements that make the units spiking; a Poisson source is ``threshold="rand() < r*Hz*dt"``.
+        Condition and statements that make the units spiking; with the equations ``"rate = 20*Hz : Hz"`` the threshold
+        ``"rand() < rate*dt"`` makes Poisson spikes.
     refractory : quantity or None
         Refractory time.
     transfer : str or None
@@ -90,7 +91,9 @@ class Population:
             check_identifier(name, f"{owner}.parameters")
         if self.equations is None and (self.parameters or self.steady_state or self.threshold):
             raise ValidationError(
-                f"{owner}: a source has no equations, so parameters and thresholds mean nothing to it."
+                f"{owner}: a source has no equations, so parameters and thresholds mean nothing to it. Give it equations, "
+                "such as 'rate = 20*Hz : Hz' with the threshold 'rand() < rate*dt' for Poisson spikes; with "
+                "'rate = drive*Hz : Hz' a source that is connected one to one sets their rate."
             )
         if (self.reset or self.refractory is not None) and self.threshold is None:
             raise ValidationError(f"{owner}: reset and refractory need a threshold.")
