@@ -245,7 +245,7 @@ def test_a_run_that_was_killed_resumes_to_the_bit_in_another_process(tmp_path):
 @pytest.mark.parametrize("batch", [1, 4])
 def test_an_interrupted_run_resumes_to_the_bit(tmp_path, batch):
     """The same within a process, also for copies, which share slow variables."""
-    circuit, protocol = slow_circuit(), nc.Protocol([many(240, nc.Record("r", "gain", every=3))])
+    circuit, protocol = slow_circuit(), nc.Protocol([many(240 * batch, nc.Record("r", "gain", every=3))])
     unbroken = nc.run(circuit, protocol, engine(batch=batch), seed=4)
 
     def interrupt(simulation, number: int) -> None:
@@ -261,7 +261,7 @@ def test_an_interrupted_run_resumes_to_the_bit(tmp_path, batch):
             checkpoint=folder,
             checkpoint_every=0.2,
             watch=interrupt,
-            watch_every=200,
+            watch_every=200 * batch,
         )
     assert json.loads((folder / "latest.json").read_text())["cursor"]["position"] > 0
     assert equal(unbroken, nc.resume(folder)) == []
