@@ -1,4 +1,10 @@
-"""SAILnet: spiking cells that inhibit each other directly learn oriented fields and a decorrelated, sparse code."""
+"""SAILnet: spiking cells that inhibit each other directly learn oriented fields and a decorrelated, sparse code.
+
+The rule of lateral weights is at rest where w = 0 and the mean product of two counts is below p^2, or w > 0 and it is
+p^2. Learning goes on at a rate of one, so weights that should be 0 are pushed off it all the time, and the mean over all
+pairs with w > 0 ("pairs_all") stays below p^2; what holds at rest is that the excess over p^2 is 0 in the mean weighted
+by w ("pairs").
+"""
 
 from __future__ import annotations
 
@@ -51,7 +57,8 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         groups[f"/{kind}"] = xr.Dataset(
             {
                 **measured,
-                "pairs": pairs[off][w[off] > 0].mean() / P**2,
+                "pairs": np.average(pairs[off], weights=w[off]) / P**2,
+                "pairs_all": pairs[off][w[off] > 0].mean() / P**2,
                 "norm": np.linalg.norm(fields, axis=1).mean(),
                 "w": (("unit", "row", "column"), fields[:N_SHOWN].reshape(-1, size, size)),
                 "correlations": ("pair", np.nan_to_num(correlations)[::3]),
@@ -73,9 +80,9 @@ def draw(trees: list[xr.DataTree]) -> Any:
         mosaic(axis, fields.reshape(len(fields), -1), fields.shape[1:])
         axis.set_title(title)
     data = tree["/patches"].ds
-    axes[2].hist(data["correlations"], np.linspace(-0.2, 0.3, 76), density=True, color=EXCITATORY)
+    axes[2].hist(data["correlations"], 80, np.quantile(data["correlations"], [0.0, 0.999]), color=EXCITATORY)
     axes[2].axvline(0, color=FAINT, linewidth=0.8)
-    axes[2].set(xlabel="correlation of counts", ylabel="density")
+    axes[2].set(xlabel="correlation of counts", ylabel="pairs")
     axes[2].set_title(f"rate {float(data['rate']) * P:.3f} per image")
     axes[3].hist(data["theta"], 20, color=NEUTRAL)
     axes[3].set(xlabel="threshold", ylabel="cells")
@@ -112,7 +119,7 @@ FIGURE = Figure(
         ),
         Claim(
             "pairs",
-            "Where cells inhibit each other, their mean product is the square of the target, within 5 %.",
+            "Where cells inhibit each other, their mean product is the square of the target, within 5 %, weighted by w.",
             lambda tree: near(value("pairs")(tree), 1.0, 0.05),
             source=SOURCE + ", the fixed point of its rule",
             when=("full",),
