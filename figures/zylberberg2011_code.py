@@ -1,9 +1,9 @@
 """SAILnet: spiking cells that inhibit each other directly learn oriented fields and a decorrelated, sparse code.
 
 The rule of lateral weights is at rest where w = 0 and the mean product of two counts is below p^2, or w > 0 and it is
-p^2. Learning goes on at a rate of one, so weights that should be 0 are pushed off it all the time, and the mean over all
-pairs with w > 0 ("pairs_all") stays below p^2; what holds at rest is that the excess over p^2 is 0 in the mean weighted
-by w ("pairs").
+p^2. Learning goes on at a rate of one, so weights that should be 0 are pushed off it all the time, and the mean over
+all pairs with w > 0 ("pairs_all") stays below p^2; what holds at rest is that the excess over p^2 is 0 in the mean
+weighted by w ("pairs").
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ FIGURE = Figure(
         ),
         Claim(
             "pairs",
-            "Where cells inhibit each other, their mean product is the square of the target, within 5 %, weighted by w.",
+            "Where cells inhibit each other, their product is the square of the target, within 5 %, weighted by w.",
             lambda tree: near(value("pairs")(tree), 1.0, 0.05),
             source=SOURCE + ", the fixed point of its rule",
             when=("full",),

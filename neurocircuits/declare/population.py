@@ -91,8 +91,8 @@ class Population:
             check_identifier(name, f"{owner}.parameters")
         if self.equations is None and (self.parameters or self.steady_state or self.threshold):
             raise ValidationError(
-                f"{owner}: a source has no equations, so parameters and thresholds mean nothing to it. Give it equations, "
-                "such as 'rate = 20*Hz : Hz' with the threshold 'rand() < rate*dt' for Poisson spikes; with "
+                f"{owner}: a source has no equations, so parameters and thresholds mean nothing to it. Give it "
+                "equations, such as 'rate = 20*Hz : Hz' with the threshold 'rand() < rate*dt' for Poisson spikes; with "
                 "'rate = drive*Hz : Hz' a source that is connected one to one sets their rate."
             )
         if (self.reset or self.refractory is not None) and self.threshold is None:
