@@ -31,9 +31,12 @@ class PowerClassifier(TorchClassifier):
         Exponent of the loss.
     beta : float
         Gain of the output units.
-    scale : {"all", "each"}
+    scale : {"all", "each", "standard"}
         Hidden values are divided by the root of their mean square on the training data: of all units together, which
-        leaves their proportions, or of each unit. The sources do not say how they were scaled.
+        leaves their proportions, or of each unit. "standard" subtracts the mean of each unit and divides by its
+        standard deviation, which gives output units an offset and better coordinates to train in: photographs have
+        much in common, so that hidden values rise and fall together, and descent on them as they are takes very long.
+        The sources do not say how hidden values were scaled, nor whether there is an offset.
     epochs, batch : int
         Passes over the data, and rows of a minibatch.
     rates : sequence of (float, float)
@@ -53,8 +56,8 @@ class PowerClassifier(TorchClassifier):
         The classes.
     parameters_ : dict of str to ndarray
         ``S`` (n_features, n_classes).
-    scale_ : float or ndarray, shape (n_features,)
-        What hidden values are divided by.
+    offset_, scale_ : float or ndarray, shape (n_features,)
+        What is subtracted from hidden values, and what they are divided by then.
     history_ : dict of str to list
         Epoch, loss, and error of what was watched.
 
@@ -89,21 +92,25 @@ class PowerClassifier(TorchClassifier):
     def _check(self) -> None:
         super()._check()
         self._positive("n", "m", "beta")
-        if self.scale not in ("all", "each"):
-            raise ValidationError(f"PowerClassifier.scale: {self.scale!r} is neither 'all' nor 'each'.")
+        if self.scale not in ("all", "each", "standard"):
+            raise ValidationError(f"PowerClassifier.scale: {self.scale!r} is none of 'all', 'each' and 'standard'.")
 
     def _prepare(self, X: np.ndarray) -> None:
-        total = np.zeros(X.shape[1])
+        first, second = np.zeros((2, X.shape[1]))
         for k in range(0, len(X), 1024):
-            total += (np.maximum(X[k : k + 1024], 0.0, dtype=float) ** (2 * self.n)).sum(axis=0)
-        mean = total / len(X)
-        scale = np.sqrt(mean if self.scale == "each" else np.full_like(mean, mean.mean()))
-        scale[scale == 0] = 1.0
-        self.scale_ = scale if self.scale == "each" else float(scale[0])
+            h = np.maximum(X[k : k + 1024], 0.0, dtype=float) ** self.n
+            first += h.sum(axis=0) / len(X)
+            second += (h**2).sum(axis=0) / len(X)
+        if self.scale == "all":
+            second = second.mean()
+        self.offset_: Any = first if self.scale == "standard" else 0.0
+        square = np.maximum(second - self.offset_**2, 0.0)
+        self.scale_: Any = np.where(square > 1e-12 * second, np.sqrt(square), 1.0)[()]
 
     def _features(self, X: np.ndarray) -> np.ndarray:
         h = np.maximum(X, 0)
         h **= self.n
+        h -= np.asarray(self.offset_, h.dtype)
         h /= np.asarray(self.scale_, h.dtype)
         return h
 
@@ -112,9 +119,9 @@ class PowerClassifier(TorchClassifier):
 
     def _differentiable(self, X: Any, torch: Any) -> Any:
         positive = X > 0
-        return torch.where(positive, torch.where(positive, X, 1.0) ** self.n, 0.0) / torch.as_tensor(
-            self.scale_, dtype=X.dtype
-        )
+        h = torch.where(positive, torch.where(positive, X, 1.0) ** self.n, 0.0)
+        offset, scale = (torch.as_tensor(value, dtype=X.dtype) for value in (self.offset_, self.scale_))
+        return (h - offset) / scale
 
     def _logits(self, features: Any, parameters: Mapping[str, Any]) -> Any:
         return self.beta * (features @ parameters["S"])
