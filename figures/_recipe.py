@@ -6,7 +6,7 @@ A recipe says which images, which circuit for how many epochs, which top layer, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from neurocircuits.analysis import border_ratio, converged_fraction, negative_sh
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.serialise import to_json
 from neurocircuits.declare.steps import Euler, LargestChange, Linear
+from neurocircuits.engines.base import Engine
 from neurocircuits.figures import _competing as competing
 from neurocircuits.plotting import FAINT, mosaic, panel_letters, panels
 from neurocircuits.readout import BackpropClassifier, PowerClassifier
@@ -44,6 +45,8 @@ class Recipe:
         Settings of the top layer and of the control that learns by backprop.
     settings : dict
         Settings of the circuit.
+    batch : int
+        Images of a minibatch.
     without_ltd : int
         Epochs of the control with delta 0; 0 for none.
     n_shown : int
@@ -60,6 +63,7 @@ class Recipe:
     layer: dict[str, Any]
     control: dict[str, Any]
     settings: dict[str, Any] = field(default_factory=dict)
+    batch: int = 100
     without_ltd: int = 0
     n_shown: int = 20
     published: dict[str, float] = field(default_factory=dict)
@@ -88,7 +92,11 @@ class Recipe:
         else:
             protocol = competing.presented(train, epochs, N_SNAPSHOTS)
             circuit = self.model(step=LargestChange(Linear(self.step, 0.0, parts=epochs)), **settings)
-        return competing.kept_run(circuit, protocol, engine, seed)
+        return competing.kept_run(circuit, protocol, self.on(engine), seed)
+
+    def on(self, engine: Engine | None) -> Engine:
+        """Return the engine that rows are learned on, unless one is given."""
+        return engine or replace(competing.ENGINE, batch=self.batch)
 
 
 def learned(tree: xr.DataTree) -> np.ndarray:
@@ -143,7 +151,7 @@ def compute(recipe: Recipe, engine: Any, seed: int) -> xr.DataTree:
     }
     result = xr.DataTree.from_dict(groups)
     result.attrs |= {
-        "engine": to_json(engine or competing.ENGINE),
+        "engine": to_json(recipe.on(engine)),
         "data": recipe.data,
         "image_shape": list(train.image_shape or ()),
     }
