@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from neurocircuits.declare.weights import Uniform
 from neurocircuits.figures import _recipe
 from neurocircuits.figures._recipe import Recipe, error
 from neurocircuits.models import krotov2019
@@ -21,7 +22,7 @@ RECIPES = {
         p=3.0,
         epochs=40,
         step=0.02,
-        settings={"n_hidden": 50, "p": 3.0, "k": 2, "delta": 0.1},
+        settings={"n_hidden": 50, "p": 3.0, "k": 2, "delta": 0.1, "initial": Uniform(0, 1)},
         layer={"n": 4.5, "m": 4.0, "scale": "standard", "epochs": 20},
         control={"n_hidden": 50, "epochs": 10},
         n_shown=25,
@@ -30,9 +31,9 @@ RECIPES = {
         data="cifar10",
         model=krotov2019.cifar10,
         p=3.0,
-        epochs=100,
+        epochs=60,
         step=0.02,
-        settings={"p": 3.0, "k": 2, "delta": 0.3},
+        settings={"p": 3.0, "k": 2, "delta": 0.3, "initial": Uniform(0, 0.2)},
         batch=1000,
         layer={"n": 4.5, "m": 6.0, "scale": "standard", "epochs": 200, "rates": CIFAR10_RATES},
         control={"n_hidden": 2000, "epochs": 30, "rates": ((0.0, 1e-3), (0.5, 2.5e-4), (0.8, 5e-5))},

@@ -118,15 +118,16 @@ def mnist_preprint(**settings: Any) -> Circuit:
 def cifar10(**settings: Any) -> Circuit:
     """Return the preprint's circuit for CIFAR-10: 2000 hidden units, p 4, delta 0.3, images of unit length.
 
-    Initial weights, which it does not give, are uniform in 0 to 1. Photographs have much in common: of normal weights,
-    the half whose current for the mean image is negative never win.
+    Initial weights, which it does not give, are uniform in 0 to 0.4, outside the sphere. Photographs have much in
+    common: of normal weights, the half whose current for the mean image is negative never win. Rows that start inside
+    lose all images to the first that is outside.
     """
     defaults = {
         "n_sensory": 3072,
         "p": 4.0,
         "k": 2,
         "delta": 0.3,
-        "initial": Uniform(0, 1),
+        "initial": Uniform(0, 0.4),
         "step": LargestChange(Linear(0.02, 0.0)),
     }
     return circuit(**{**defaults, **settings})
