@@ -109,7 +109,7 @@ def finite(function: Any, x: np.ndarray, d: np.ndarray, step: float = 1e-6) -> n
     return (function(x + step * d) - function(x - step * d)) / (2 * step)
 
 
-@pytest.mark.parametrize("scale", ["all", "each", "standard"])
+@pytest.mark.parametrize("scale", ["all", "each", "white"])
 @pytest.mark.parametrize("n", [1.0, 2.5, 4.5])
 def test_gradients_are_finite_differences_of_the_outputs(digits, rows, n, scale) -> None:
     """The loss it was trained on, from the output units that NumPy computes; the cross-entropy of their logits."""
@@ -190,7 +190,7 @@ def test_a_saturated_output_masks_the_gradient_and_the_margin_does_not(power, di
     """tanh of large sums is flat: an attack on the trained loss goes nowhere, one on the margin is what it was."""
     X, y = digits[0][:200], digits[1][:200]
     strict = PowerClassifier(**{**power.get_params(), "beta": 1e4, "epochs": 1}).fit(X @ rows.T, y)
-    strict.parameters_, strict.offset_, strict.scale_ = power.parameters_, power.offset_, power.scale_
+    strict.__dict__.update({name: getattr(power, name) for name in ("parameters_", "offset_", "scale_", "whitening_")})
     right = strict.predict(X @ rows.T) == y
     X, y = X[right], y[right]
     masked = vanished_share(gradients(strict, X, y, rows=rows, loss="trained"))
@@ -204,7 +204,7 @@ def test_saturated_outputs_still_tell_the_class(power, digits, rows) -> None:
     """tanh of large sums is 1 for several classes at once; rejects a class that is the first of those."""
     H, y = digits[0] @ rows.T, digits[1]
     strict = PowerClassifier(**{**power.get_params(), "beta": 1e4, "epochs": 1}).fit(H, y)
-    strict.parameters_, strict.offset_, strict.scale_ = power.parameters_, power.offset_, power.scale_
+    strict.__dict__.update({name: getattr(power, name) for name in ("parameters_", "offset_", "scale_", "whitening_")})
     assert ((strict.outputs(H) == 1).sum(axis=1) > 1).any()
     np.testing.assert_array_equal(strict.predict(H), power.predict(H))
 

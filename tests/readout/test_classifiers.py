@@ -47,16 +47,21 @@ def adam(gradient, parameters, batches, rates):
     return parameters
 
 
-@pytest.mark.parametrize("scale", ["all", "each", "standard"])
+@pytest.mark.parametrize("scale", ["all", "each", "white"])
 def test_the_power_layer_descends_its_loss_by_adam(scale):
     """Rejects: another power, scale, target, exponent, schedule or order of minibatches."""
     H, y = hidden()
     settings = {"n": 1.5, "m": 6.0, "beta": 0.7, "scale": scale, "epochs": 4, "batch": 100}
     found = PowerClassifier(**settings, rates=((0.0, 0.02), (0.5, 0.01)), random_state=3).fit(H, y)
     f = np.maximum(H, 0) ** 1.5
-    f -= f.mean(axis=0) if scale == "standard" else 0.0
+    f -= f.mean(axis=0) if scale == "white" else 0.0
     size = np.sqrt((f**2).mean() if scale == "all" else (f**2).mean(axis=0))
     f /= np.where(size > 0, size, 1.0)
+    if scale == "white":
+        f = f @ found.whitening_
+        np.testing.assert_allclose(
+            np.cov(f.T, bias=True), np.eye(30) - 1e-3 * found.whitening_.T @ found.whitening_, atol=1e-9
+        )
     target = np.where(y[:, None] == np.arange(10), 1.0, -1.0)
     random = np.random.RandomState(3)
     S = random.uniform(-1, 1, (30, 10)) / np.sqrt(30)
@@ -144,7 +149,7 @@ def test_the_same_seed_gives_the_same_layer():
     ("settings", "words"),
     [
         ({"n": 0.0}, "PowerClassifier.n: 0.0 is not positive"),
-        ({"scale": "none"}, "none of 'all', 'each' and 'standard'"),
+        ({"scale": "none"}, "none of 'all', 'each' and 'white'"),
         ({"epochs": 0}, "PowerClassifier.epochs: 0 is not a positive whole number"),
         ({"rates": ((0.5, 1e-3),)}, "must be pairs"),
     ],
