@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from sklearn.linear_model import LogisticRegression
 
 from neurocircuits.analysis import border_ratio, converged_fraction, negative_share, sphere_norms
 from neurocircuits.declare.circuit import Circuit
@@ -47,6 +48,8 @@ class Recipe:
         Settings of the circuit.
     batch : int
         Images of a minibatch.
+    logistic : float
+        Inverse strength of the penalty of a logistic regression on the same hidden values; 0 for none.
     without_ltd : int
         Epochs of the control with delta 0; 0 for none.
     n_shown : int
@@ -64,6 +67,7 @@ class Recipe:
     control: dict[str, Any]
     settings: dict[str, Any] = field(default_factory=dict)
     batch: int = 100
+    logistic: float = 0.0
     without_ltd: int = 0
     n_shown: int = 20
     published: dict[str, float] = field(default_factory=dict)
@@ -99,6 +103,15 @@ class Recipe:
         return engine or replace(competing.ENGINE, batch=self.batch)
 
 
+def _logistic(
+    layer: PowerClassifier, rows: np.ndarray, train: Any, test: Any, strength: float
+) -> dict[str, list[float]]:
+    """Return errors, as in a history, of a logistic regression on the hidden values of a top layer."""
+    parts = [(layer.hidden(data.values @ rows.T.astype(data.dtype)), data.labels) for data in (train, test)]
+    fitted = LogisticRegression(C=strength, max_iter=1000).fit(*parts[0])
+    return {f"error_{part}": [1 - fitted.score(*one)] for part, one in zip(("train", "test"), parts, strict=True)}
+
+
 def learned(tree: xr.DataTree) -> np.ndarray:
     """Return the rows that a run ended with."""
     return np.asarray(tree["/synapses/S_to_E"].ds["w"].values[-1])
@@ -118,6 +131,8 @@ def compute(recipe: Recipe, engine: Any, seed: int) -> xr.DataTree:
     control = BackpropClassifier(**recipe.control, random_state=seed)
     control = competing.kept_layer(control, None, train, test, max(1, control.epochs // 25))
     histories = {name: one.history_ for name, one in {**layers, "backprop": control}.items()}
+    if recipe.logistic:
+        histories["learned, logistic"] = competing.kept(_logistic, layers["learned"], w, train, test, recipe.logistic)
 
     rng = np.random.default_rng(seed)
     sizes = sphere_norms(run["/synapses/S_to_E"].ds["w"].values, p)

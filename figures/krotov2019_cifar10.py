@@ -1,4 +1,11 @@
-"""Competing hidden units on CIFAR-10: features in colour, learning curves, and errors beside controls."""
+"""Competing hidden units on CIFAR-10: features in colour, learning curves, and errors beside controls.
+
+The preprint's recipe for CIFAR-10 (p 4, delta 0.3, k and initial weights not given) is changed where its rows do not
+converge, and its top layer does not, in any time that was tried. All choices were made on 5000 validation images, most
+with 400 units: initial weights uniform and outside the sphere (of normal ones half of all units never win, and after 30
+epochs hardly a row is on the sphere); minibatches of 1000; p 3, k 2; whitened hidden values, since nearly all of their
+variance is along one direction. The logistic regression is on the same hidden values.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +18,9 @@ from neurocircuits.declare.weights import Uniform
 from neurocircuits.figures import _recipe
 from neurocircuits.figures._recipe import Recipe, error
 from neurocircuits.models import krotov2019
-from neurocircuits.readout.classifiers import CIFAR10_RATES
 from neurocircuits.reproduce import SETTINGS, Claim, Figure, at_least, at_most
 
+RATES = ((0.0, 1e-3), (0.3, 5e-4), (0.6, 2e-4), (0.8, 5e-5))
 PUBLISHED = {"published (preprint)": 49.25, "published backprop": 44.74, "difference target prop.": 49.29}
 RECIPES = {
     True: Recipe(
@@ -35,7 +42,8 @@ RECIPES = {
         step=0.02,
         settings={"p": 3.0, "k": 2, "delta": 0.3, "initial": Uniform(0, 0.2)},
         batch=1000,
-        layer={"n": 4.5, "m": 6.0, "scale": "white", "epochs": 200, "rates": CIFAR10_RATES},
+        layer={"n": 10.0, "m": 6.0, "scale": "white", "epochs": 60, "rates": RATES},
+        logistic=0.003,
         control={"n_hidden": 2000, "epochs": 30, "rates": ((0.0, 1e-3), (0.5, 2.5e-4), (0.8, 5e-5))},
         n_shown=25,
         published=PUBLISHED,
@@ -73,6 +81,13 @@ FIGURE = Figure(
             "The test error is 50 % at most.",
             lambda tree: at_most(error(tree, "learned"), 50.0),
             f"{SOURCE}: 49.25 %",
+            ("full",),
+        ),
+        Claim(
+            "logistic-error",
+            "So is that of a logistic regression on the same hidden values.",
+            lambda tree: at_most(error(tree, "learned, logistic"), 50.0),
+            f"{SOURCE}: 49.25 %, with its top layer",
             ("full",),
         ),
         Claim(

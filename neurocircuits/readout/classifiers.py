@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neurocircuits.errors import ValidationError
 from neurocircuits.readout.training import Rates, TorchClassifier
 
 # Krotov and Hopfield (2018), appendix B: 0.001 for 100 of 300 epochs, then per 50 epochs.
 PREPRINT_RATES: Rates = ((0.0, 1e-3), (1 / 3, 5e-4), (1 / 2, 1e-4), (2 / 3, 5e-5), (5 / 6, 1e-5))
-# The same for CIFAR-10, of 500 epochs.
-CIFAR10_RATES: Rates = (
-    (0.0, 4e-3), (0.2, 2e-3), (0.3, 1e-3), (0.4, 5e-4), (0.5, 2e-4), (0.6, 1e-4), (0.7, 5e-5), (0.8, 2e-5), (0.9, 1e-5)
-)  # fmt: skip
 
 _SMALL = 1e-3  # is added to variances in units of that of a hidden value
 
@@ -121,6 +119,22 @@ class PowerClassifier(TorchClassifier):
             scaled = (self._features(part) for part in _parts(X))
             variance, directions = np.linalg.eigh(sum((h.T @ h).astype(float) for h in scaled) / len(X))
             self.whitening_ = directions / np.sqrt(np.maximum(variance, 0.0) + _SMALL)
+
+    def hidden(self, X: ArrayLike) -> np.ndarray:
+        """Return the hidden values as output units get them, for another classifier on the same ones.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_features)
+            Currents of hidden units.
+
+        Returns
+        -------
+        ndarray, shape (n, n_features)
+        """
+        check_is_fitted(self)
+        rows: Any = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        return self._features(rows)
 
     def _features(self, X: np.ndarray) -> np.ndarray:
         h = np.maximum(X, 0)

@@ -75,6 +75,7 @@ def test_the_power_layer_descends_its_loss_by_adam(scale):
     (expected,) = adam(gradient, [S], batches, [0.02] * 6 + [0.01] * 6)
     np.testing.assert_allclose(found.parameters_["S"], expected, atol=2e-4)
     np.testing.assert_allclose(found.outputs(H), np.tanh(0.7 * f @ found.parameters_["S"]), atol=1e-12)
+    np.testing.assert_allclose(found.hidden(H), f, atol=1e-12)
 
 
 def test_zanolas_layer_descends_its_loss():
