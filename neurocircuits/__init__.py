@@ -42,6 +42,7 @@ _HOME = {
     "neurocircuits.engines.steady_state": ("SteadyState",),
     "neurocircuits.engines.brian2_engine": ("Brian2",),
     "neurocircuits.simulation": ("resume", "run"),
+    "neurocircuits.sweeping": ("sweep",),
     "neurocircuits.results.storage": ("load", "save"),
     "neurocircuits.errors": (
         "DataError", "DivergenceError", "InterruptedRun", "NeurocircuitsError", "RunError", "StorageError", "UnitError",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from neurocircuits.engines.steady_state import SteadyState as SteadyState
     from neurocircuits.results.storage import load, save  # noqa: F401
     from neurocircuits.simulation import resume, run  # noqa: F401
+    from neurocircuits.sweeping import sweep as sweep
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,188 @@
+"""Measure at every point of a grid of settings and seeds: side by side, labelled, and restartable."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import xarray as xr
+
+from neurocircuits.declare.checks import is_whole
+from neurocircuits.errors import InterruptedRun, RunError, StorageError, ValidationError, listed
+from neurocircuits.progress import Progress
+from neurocircuits.results.storage import read_tree, write_tree
+
+_ABOUT = "sweep.json"
+
+
+def sweep(
+    measure: Callable[..., Any],
+    over: Mapping[str, Sequence[Any]],
+    seeds: int | Iterable[int] = 1,
+    store: str | os.PathLike[str] | None = None,
+    n_jobs: int = 1,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Measure at every point of a grid, and return one labelled data set.
+
+    Parameters
+    ----------
+    measure : callable
+        ``measure(**point, seed=seed)`` runs something and returns what is of interest: a mapping of names to numbers,
+        arrays or DataArrays, or a Dataset, with the same names and shapes at every point.
+    over : mapping of str to sequence
+        Values of each setting. Numbers, text and bools label the result; other values do by their position.
+    seeds : int or iterable of int
+        How many, from 0 on, or which.
+    store : path, optional
+        Folder where each point is kept as soon as it is measured. A sweep that was cut off goes on there, and one over
+        more values measures only those that are new.
+    n_jobs : int
+        Processes, as joblib counts them (-1 for all cores). Within ``joblib.parallel_config(backend=...)`` they are
+        where its backend has them: threads, dask.distributed, Ray.
+    progress : bool
+        Whether to show progress.
+
+    Returns
+    -------
+    xarray.Dataset
+        Each variable with a dimension for each setting and ``seed`` before its own.
+
+    Raises
+    ------
+    ValidationError
+        If the grid is empty, a name is used twice, or ``measure`` returns other names or shapes at some points.
+    StorageError
+        If the folder holds another sweep, or a point of it cannot be read.
+    RunError
+        If ``measure`` fails somewhere, after all other points; ``tree`` holds what was measured, with NaN elsewhere.
+    InterruptedRun
+        If the user interrupts; ``tree`` likewise, or None if no point was done.
+
+    Examples
+    --------
+    >>> import neurocircuits as nc
+    >>> found = nc.sweep(lambda a, b, seed: {"sum": a + b + seed}, {"a": [1, 2, 3], "b": [10, 20]}, seeds=2)
+    >>> dict(found.sizes), found["sum"].sel(a=3, b=20, seed=1).item()
+    ({'a': 3, 'b': 2, 'seed': 2}, 24)
+    """
+    grid = {name: list(values) for name, values in over.items()}
+    grid["seed"] = list(range(seeds)) if is_whole(seeds) else list(seeds)  # type: ignore[arg-type]
+    if "seed" in over:
+        raise ValidationError("sweep: 'seed' is in over; give seeds=... instead.")
+    if not all(grid.values()):
+        raise ValidationError(f"sweep: no values of {listed(k for k, v in grid.items() if not v)}; give one or more.")
+    points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    files = [None if store is None else Path(store) / f"{joblib.hash(point)}.zip" for point in points]
+    if store is not None:
+        _claim(Path(store), measure)
+    found: list[xr.Dataset | None] = [_read(file) for file in files]
+    todo = [k for k, each in enumerate(found) if each is None]
+    failed: dict[int, str] = {}
+    jobs = (joblib.delayed(_measured)(measure, k, points[k], files[k]) for k in todo)
+    try:
+        with Progress(len(points), len(points) - len(todo), progress, "points") as bar:
+            for k, data, failure in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
+                found[k] = data
+                failed |= {k: failure} if failure else {}
+                bar.update(1)
+    except KeyboardInterrupt:
+        done = sum(each is not None for each in found)
+        again = "" if store is None else f" Call it again with store='{store}' to go on."
+        raise InterruptedRun(
+            f"sweep: interrupted after {done} of {len(points)} points, which are in the error's attribute 'tree'."
+            f"{again}",
+            _together(found, grid, points) if done else None,
+        ) from None
+    if failed:
+        k, failure = next(iter(sorted(failed.items())))
+        raise RunError(
+            f"sweep: {len(failed)} of {len(points)} points failed; the first, {_named(points[k])}: {failure}\n"
+            "  The others are in the error's attribute 'tree', with NaN for these.",
+            _together(found, grid, points) if len(failed) < len(points) else None,
+        )
+    return _together(found, grid, points)
+
+
+def _measured(
+    measure: Callable[..., Any], k: int, point: dict[str, Any], file: Path | None
+) -> tuple[int, xr.Dataset | None, str]:
+    """Return the number of a point with what was measured there, or why not; runs in a process of its own."""
+    try:
+        result = measure(**point)
+        data = result if isinstance(result, xr.Dataset) else xr.Dataset(dict(result))
+        if file is not None:
+            write_tree(xr.DataTree(data), file, overwrite=True)
+    except InterruptedRun:
+        raise KeyboardInterrupt from None
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other points are kept)
+        return k, None, f"{type(error).__name__}: {error}"
+    return k, data, ""
+
+
+def _together(found: list[xr.Dataset | None], grid: dict[str, list[Any]], points: list[dict[str, Any]]) -> xr.Dataset:
+    """Return one data set of those of all points; NaN where there is none."""
+    first, like = next((k, each) for k, each in enumerate(found) if each is not None)
+    for point, each in zip(points, found, strict=True):
+        if each is not None and _form(each) != _form(like):
+            raise ValidationError(
+                f"sweep: measure returned {_form(each)} at {_named(point)}, but {_form(like)} at {_named(points[first])}."
+                " Return the same names with the same shapes, for example means over what differs in number."
+            )
+    empty = xr.full_like(like, np.nan, dtype=float) if any(each is None for each in found) else like
+    shape = tuple(len(values) for values in grid.values())
+    variables = {}
+    for name, variable in like.data_vars.items():
+        values = np.stack([(empty if each is None else each)[name].values for each in found])
+        dims = (*grid, *(str(dim) for dim in variable.dims))
+        variables[str(name)] = (dims, values.reshape(*shape, *variable.shape), variable.attrs)
+    labels = {name: _labels(values) for name, values in grid.items()}
+    return xr.Dataset(variables, coords={**{name: like[name] for name in like.coords}, **labels}, attrs=like.attrs)
+
+
+def _labels(values: list[Any]) -> list[Any]:
+    plain = all(isinstance(value, (str, bool, int, float, np.generic)) for value in values)
+    return values if plain else list(range(len(values)))
+
+
+def _form(data: xr.Dataset) -> dict[str, dict[str, int]]:
+    return {str(name): {str(k): n for k, n in variable.sizes.items()} for name, variable in data.data_vars.items()}
+
+
+def _named(point: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {str(value)[:40]}" for name, value in point.items())
+
+
+def _claim(folder: Path, measure: Callable[..., Any]) -> None:
+    """Say in the folder which function's results it holds, or refuse if it holds those of another one."""
+    name = getattr(measure, "__qualname__", type(measure).__name__)
+    try:
+        text = inspect.getsource(measure)
+    except (OSError, TypeError):
+        text = ""
+    about = {"measure": f"{getattr(measure, '__module__', '')}.{name}", "text": joblib.hash(text)}
+    file = folder / _ABOUT
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = json.loads(file.read_text()) if file.exists() else None
+        if known is None:
+            file.write_text(json.dumps(about))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"sweep: store '{folder}' cannot be used: {error}. Choose another folder.") from error
+    if known not in (None, about):
+        what = "another text of it" if known.get("measure") == about["measure"] else repr(known.get("measure"))
+        raise StorageError(
+            f"sweep: store '{folder}' holds what {what} measured, not this {about['measure']!r}. Choose another folder,"
+            " or delete that one."
+        )
+
+
+def _read(file: Path | None) -> xr.Dataset | None:
+    return read_tree(file).to_dataset() if file is not None and file.exists() else None
