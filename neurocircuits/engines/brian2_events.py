@@ -19,9 +19,10 @@ import numpy as np
 from neurocircuits.compile.plan import EventPlan, PathwayPlan, Plan, PopulationPlan
 from neurocircuits.engines.brian2_objects import quantity_of, weight_dimension, with_unit
 from neurocircuits.engines.values import WeightStore
-from neurocircuits.units import DIMENSIONLESS, Dimension, unit_text
+from neurocircuits.units import DIMENSIONLESS, unit_text
 
 LEARNING = "learning"  # the scale of the learning rate, a variable that the synapses of a pathway share
+_BOUNDS = ("w_lowest", "w_highest")
 
 
 class Traces:
@@ -68,9 +69,24 @@ def spiking_parts(population: PopulationPlan, traces: Traces, method: str, dt: f
     reset = "\n".join([*population.reset.splitlines(), *raised])
     parts: dict[str, Any] = {**own, "threshold": population.threshold, "reset": reset or None}
     if population.declaration.refractory is not None:
-        value = population.declaration.refractory
-        parts["refractory"] = quantity_of(value.value, value.dimension)
+        parts["refractory"] = refractory_text(float(population.declaration.refractory.value), dt)
     return parts
+
+
+def refractory_text(seconds: float, dt: float) -> str:
+    """Return the condition under which a unit stays refractory, for whole time steps as Brian 2 counts them.
+
+    A comparison of times in the middle of a step is exact, and takes a third of the division that a time would be.
+
+    Parameters
+    ----------
+    seconds : float
+        How long units are refractory.
+    dt : float
+        Time step in seconds.
+    """
+    n_steps = int((seconds + 1e-3 * dt) / dt)
+    return f"t - lastspike < {(n_steps - 0.5) * dt!r}*second"
 
 
 def arrival(b2: Any, clock: Any, dtype: Any, group: Any, delay: float, traces: list[str], name: str) -> Any:
@@ -168,9 +184,9 @@ class EventPathways:
             before, after = ([f"{k} = {v}" for k, v in part.items()] for part in (short.before, short.after))
             code = [*before, *code, *after]
         if events.on_pre:
-            code.append(self._change(pathway, events.on_pre, unit))
+            code.append(self._change(pathway, events.on_pre))
         if events.on_post:
-            on_post = self._change(pathway, events.on_post, unit)
+            on_post = self._change(pathway, events.on_post)
         synapses = b2.Synapses(
             self.groups[pathway.pre],
             self.groups[pathway.post],
@@ -202,6 +218,8 @@ class EventPathways:
                 namespace[f"rule_{name}"] = quantity_of(value.value, value.dimension)
         namespace |= {f"n_{side}": self.plan.populations[getattr(pathway, side)].n_units for side in ("pre", "post")}
         namespace["dale"] = pathway.sign
+        unit = weight_dimension(self.plan, pathway)  # numbers, not texts whose units each time step would multiply
+        namespace |= {key: quantity_of(b, unit) for key, b in zip(_BOUNDS, pathway.bounds, strict=True)}
         return lines
 
     def _transmission(self, pathway: PathwayPlan, events: EventPlan) -> str:
@@ -213,15 +231,14 @@ class EventPathways:
             sent = f"clip({sent}, {with_unit(0.0, fed)}, {with_unit(np.inf, fed)})"
         return f"{pathway.input}_post {'+' if pathway.applied_sign > 0 else '-'}= {sent}"
 
-    def _change(self, pathway: PathwayPlan, text: str, unit: Dimension) -> str:
+    def _change(self, pathway: PathwayPlan, text: str) -> str:
         """Return the statement that changes the weights by what a rule says, within their bounds."""
         events = pathway.events
         for trace, (side, _) in events.traces.items():  # type: ignore[union-attr]
             text = re.sub(rf"\b{trace}\b", f"{self.traces.names[pathway.name, trace]}_{side}", text)
         for name in events.parameters:  # type: ignore[union-attr]
             text = re.sub(rf"\b{name}\b", f"rule_{name}", text)
-        low, high = (with_unit(bound, unit_text(unit)) for bound in pathway.bounds)
-        return f"w = clip(w + {LEARNING}*({text}), {low}, {high})"
+        return f"w = clip(w + {LEARNING}*({text}), {', '.join(_BOUNDS)})"
 
 
 def trace_equations(traces: dict[str, float], method: str, dt: float) -> list[str]:
