@@ -210,7 +210,7 @@ class EventPathways:
         )
         synapses.connect(i=pre, j=post)
         if name in self.store.delays:
-            synapses.pre.delay = self._delays(name) * b2.second
+            synapses.pre.variables["delay"].set_value(self._delays(name))  # an assignment would copy it several times
         if weights.flags.writeable:
             synapses.w = quantity_of(1.0, unit) * weights
         if short is not None:

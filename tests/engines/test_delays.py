@@ -58,16 +58,16 @@ def test_every_synapse_delivers_and_learns_after_its_own_delay(device: str) -> N
 
 @pytest.mark.parametrize("device", ["runtime", COMPILED_TOO])
 def test_spikes_arrive_after_the_delay_that_was_given_for_their_synapse(device: str) -> None:
-    """Rejects delays in the order of another list of synapses, and a delay that is off by a step."""
+    """Rejects weights or delays in the order of another list of synapses, and a delay that is off by a step."""
     post, pre = np.array([3, 0, 2, 1, 0, 3, 1]), np.array([1, 2, 0, 1, 0, 2, 0])
-    steps = np.array([7, 0, 12, 3, 25, 1, 9])
+    steps, weights = np.array([7, 0, 12, 3, 25, 1, 9]), np.arange(1, 8) / 3
     spikes = {"I": np.zeros((120, 3), dtype=bool), "E": np.zeros((120, 4), dtype=bool)}
     spikes["I"][[5, 30, 31], [0, 1, 2]] = True
     spikes["I"][50] = True
     tree = told(
         spikes,
         None,
-        2.0,
+        weights,
         device,
         nc.Record("g", populations=("E",)),
         connectivity=nc.Explicit(post, pre),
@@ -80,9 +80,9 @@ def test_spikes_arrive_after_the_delay_that_was_given_for_their_synapse(device: 
     g, expected = np.zeros(4), np.zeros((120, 4))
     for step in range(120):
         g = g - g * DT / 0.01
-        for i, j, delay in zip(post, pre, steps, strict=True):
+        for i, j, delay, w in zip(post, pre, steps, weights, strict=True):
             if step >= delay and spikes["I"][step - delay, j]:
-                g[i] += 2.0
+                g[i] += w
         expected[step] = g
     np.testing.assert_allclose(tree["/populations/E"].ds["g"].values, expected, rtol=1e-12, atol=1e-15)
 
