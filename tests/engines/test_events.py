@@ -65,7 +65,7 @@ def test_an_isolated_pair_changes_the_weight_as_derived(device: str) -> None:
 
 @pytest.mark.parametrize(
     ("device", "delay"),
-    [("runtime", 0), ("runtime", 8), pytest.param("cpp_standalone", 8, marks=pytest.mark.standalone)],
+    [("runtime", 0), ("runtime", 8), pytest.param(*COMPILED_TOO.values, 8, marks=COMPILED_TOO.marks)],
 )
 def test_every_synapse_learns_as_in_a_plain_loop(device: str, delay: int) -> None:
     """Rejects an update of another cell's synapses, a trace read at emission, and weights that leave their bounds."""
