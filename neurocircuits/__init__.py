@@ -35,7 +35,7 @@ _HOME = {
     "neurocircuits.declare.synapses": ("Synapses",),
     "neurocircuits.declare.connectivity": ("AllToAll", "Explicit", "FixedInDegree", "OneToOne", "Probability"),
     "neurocircuits.declare.weights": (
-        "Constant", "Given", "Lognormal", "Normal", "Normalise", "Paired", "Symmetric", "Tied", "Uniform",
+        "Clipped", "Constant", "Given", "Lognormal", "Normal", "Normalise", "Paired", "Symmetric", "Tied", "Uniform",
     ),
     "neurocircuits.compile.compiler": ("compile_circuit",),
     "neurocircuits.compile.mean_field": ("mean_field",),
@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from neurocircuits.declare.stimulus import Patterns, Presentations, Stimulus  # noqa: F401
     from neurocircuits.declare.synapses import Synapses as Synapses
     from neurocircuits.declare.weights import (  # noqa: F401
+        Clipped,
         Constant,
         Given,
         Lognormal,

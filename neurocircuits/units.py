@@ -91,6 +91,9 @@ class Quantity:
     def __pow__(self, exponent: float) -> Quantity:
         return Quantity(self.value**exponent, tuple(a * exponent for a in self.dimension))
 
+    def __repr__(self) -> str:
+        return repr(self.to_value())  # as one writes it in a declaration
+
     def __str__(self) -> str:
         return f"{self.value!r} {unit_text(self.dimension)}".removesuffix(" 1")
 

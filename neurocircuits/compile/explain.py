@@ -74,6 +74,10 @@ def _population(population: PopulationPlan, latex: bool) -> list[str]:
 def _pathway(pathway: PathwayPlan, plan: Plan, latex: bool) -> list[str]:
     arrow = "-->" if pathway.sign > 0 else "--|"
     lines = [f"synapses {pathway.name}: {pathway.pre} {arrow} {pathway.post}.{pathway.input}, {pathway.transmits}"]
+    if pathway.declaration.delays_differ:
+        lines.append(f"  after the delay of each synapse: {pathway.declaration.delay}")
+    elif pathway.declaration.delay:
+        lines.append(f"  after {pathway.declaration.delay:g} s")
     if pathway.transposed:
         lines.append(f"  the transpose of {pathway.owner}")
     if pathway.part:

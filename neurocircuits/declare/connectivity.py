@@ -185,9 +185,7 @@ class Explicit(_Listed):
     def pairs(self, generator: np.random.Generator, shape: tuple[int, int]) -> Pairs:
         """Return the post and the pre index of each synapse, as they were given but ordered by pre, then post."""
         self._check(shape)
-        post, pre = self.post.values, self.pre.values
-        order = np.lexsort((post, pre))
-        post, pre = post[order], pre[order]
+        post, pre = self.arranged(self.post.values), self.arranged(self.pre.values)
         twice = (np.diff(post) == 0) & (np.diff(pre) == 0)
         if twice.any():
             k = int(np.argmax(twice))
@@ -195,6 +193,12 @@ class Explicit(_Listed):
                 f"Explicit: the pair post {post[k]}, pre {pre[k]} is given twice; a pair has one synapse."
             )
         return _listed(post, pre)
+
+    def arranged(self, values: np.ndarray) -> np.ndarray:
+        """Return values, one for each pair that is given, in the order of ``pairs``."""
+        if len(values) != len(self.post.values):
+            raise ValidationError(f"Explicit: {len(values)} values for {len(self.post.values)} pairs. Give one each.")
+        return values[np.lexsort((self.post.values, self.pre.values))]
 
     def _check(self, shape: tuple[int, int]) -> None:
         for name, n_units in zip(("post", "pre"), shape, strict=True):

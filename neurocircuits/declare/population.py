@@ -42,7 +42,7 @@ class Population:
         Constants of the equations, such as ``{"tau": "5 ms"}``.
     initial : mapping of str to quantity or Weights
         Initial values of state and slow variables, plain numbers in SI units, or how they are drawn, such as
-        ``{"v": Uniform(-0.06, -0.05)}``; 0 otherwise.
+        ``{"v": Normal("-60 mV", "5 mV")}``; 0 otherwise.
     bounds : mapping of str to (float, float)
         Bounds of slow variables.
     steps : mapping of str to Step

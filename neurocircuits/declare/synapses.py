@@ -10,11 +10,11 @@ from neurocircuits.declare.checks import is_number, number_pair, numeric_array
 from neurocircuits.declare.connectivity import AllToAll, Connectivity
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.rules import Rule
-from neurocircuits.declare.serialise import declaration
+from neurocircuits.declare.serialise import FrozenArray, declaration
 from neurocircuits.declare.short_term import ShortTerm
-from neurocircuits.declare.weights import Constant, Given, Normalise, Paired, Tied, Weights
-from neurocircuits.errors import ValidationError
-from neurocircuits.units import Quantity, quantity, seconds
+from neurocircuits.declare.weights import Constant, Given, Normalise, Paired, Symmetric, Tied, Weights
+from neurocircuits.errors import UnitError, ValidationError
+from neurocircuits.units import DIMENSIONLESS, Dimension, Quantity, quantity, seconds, unit_text
 
 
 @declaration
@@ -45,8 +45,10 @@ class Synapses:
         Bounds of the weights; (0, inf) unless given, (-inf, inf) in unconstrained circuits and for pairs.
     normalise : Normalise or None
         A norm to keep.
-    delay : quantity
-        How long a spike takes to arrive.
+    delay : quantity, Weights or array_like
+        How long a spike takes to arrive: one time for all synapses, or how those of synapses are drawn, such as
+        ``Uniform("0.5 ms", "2 ms")``. An array holds them in seconds: (post, pre), or, where connectivity is
+        `Explicit`, one for each of its pairs.
     short_term : ShortTerm or None
         Short-term plasticity of what a spike passes on.
     unit : quantity
@@ -112,10 +114,49 @@ class Synapses:
             if isinstance(bounds, tuple | list):
                 bounds = [quantity(b, f"{owner}.bounds").value if isinstance(b, str | Quantity) else b for b in bounds]
             set_(self, "bounds", number_pair(bounds, f"{owner}.bounds"))
-        set_(self, "delay", seconds(self.delay, f"{owner}.delay"))
-        if not 0 <= self.delay < math.inf:
-            raise ValidationError(f"{owner}.delay: {self.delay!r} s is not a time of 0 or more.")
+        if isinstance(self.weights, Weights) and self.weights.dimension is not None and self.unit is None:
+            set_(self, "unit", Quantity(1.0, self.weights.dimension))
+        set_(self, "delay", _delay(self.delay, f"{owner}.delay"))
         if self.short_term is not None and not isinstance(self.short_term, ShortTerm):
             raise ValidationError(f"{owner}.short_term: {self.short_term!r} is not a ShortTerm. Use TsodyksMarkram.")
         if self.unit is not None:
             set_(self, "unit", quantity(self.unit, f"{owner}.unit"))
+            given = self.weights.dimension
+            if given is not None and given != self.unit.dimension:
+                raise UnitError(
+                    f"{owner}.weights: they are in {unit_text(given)}, but unit={self.unit} is another one. Leave it "
+                    "out."
+                )
+
+    @property
+    def delays_differ(self) -> bool:
+        """Whether each synapse has a delay of its own."""
+        return isinstance(self.delay, Weights)
+
+
+def _delay(value: Any, owner: str) -> float | Weights:
+    """Return one delay in seconds, or how the delays of synapses are drawn."""
+    if isinstance(value, list | tuple | FrozenArray) or getattr(value, "ndim", 0) != 0:
+        dimension = getattr(getattr(value, "dim", None), "_dims", None)  # an array of Brian 2's quantities
+        if dimension is not None:
+            _check_time(tuple(map(float, dimension)), "the array", owner)
+        value = Given(numeric_array(getattr(value, "values", value), owner))
+    if isinstance(value, Tied | Paired | Symmetric):
+        raise ValidationError(
+            f"{owner}: {type(value).__name__} is for weights. Use a time, an array, Uniform, Lognormal or Clipped."
+        )
+    if isinstance(value, Constant):
+        value = value.value
+    if isinstance(value, Weights):
+        _check_time(value.dimension, str(value), owner)
+        return value
+    read = seconds(value, owner)
+    if not 0 <= read < math.inf:
+        raise ValidationError(f"{owner}: {read!r} s is not a time of 0 or more.")
+    return read
+
+
+def _check_time(dimension: Dimension | None, what: str, owner: str) -> None:
+    if dimension not in (None, DIMENSIONLESS, quantity("1 s").dimension):
+        unit = unit_text(dimension)
+        raise UnitError(f"{owner}: {what} is in {unit}, which is no time. Write as in Uniform('0.5 ms', '2 ms').")

@@ -5,7 +5,7 @@ Weights are magnitudes: the sign comes from the presynaptic population. A matrix
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,34 @@ import numpy as np
 from neurocircuits.declare.checks import check_numbers, is_number, numeric_array
 from neurocircuits.declare.connectivity import Pairs
 from neurocircuits.declare.serialise import FrozenArray, declaration
-from neurocircuits.errors import ValidationError
+from neurocircuits.errors import UnitError, ValidationError
+from neurocircuits.units import Dimension, Quantity, quantity, unit_text
 
 
 class Weights:
-    """Base of initial weights; ``draw(generator, shape)`` returns a new array, (post, pre) for a matrix."""
+    """Base of initial weights; ``draw(generator, shape)`` returns a new array, (post, pre) for a matrix.
+
+    Values are plain numbers in SI units or quantities such as ``"3 nS"``. What is drawn for synapses can be drawn for
+    units, as initial values of a population, and as delays.
+    """
+
+    @property
+    def dimension(self) -> Dimension | None:
+        """Dimension of the values; None if they are plain numbers.
+
+        Raises
+        ------
+        UnitError
+            If there are several.
+        """
+        parts = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        given = (part.dimension for part in parts if isinstance(part, Weights | Quantity))
+        found = {dimension for dimension in given if dimension is not None}
+        if len(found) > 1:
+            raise UnitError(
+                f"{type(self).__name__}: values in {' and '.join(sorted(map(unit_text, found)))}. Give all in one unit."
+            )
+        return found.pop() if found else None
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
@@ -52,17 +75,17 @@ class Constant(Weights):
 class Uniform(Weights):
     """Uniform between ``low`` and ``high``."""
 
-    low: float
-    high: float
+    low: Any
+    high: Any
 
     def __post_init__(self) -> None:
-        check_numbers("Uniform", low=self.low, high=self.high)
-        if not self.low <= self.high:
-            raise ValidationError(f"Uniform: low {self.low!r} is above high {self.high!r}.")
+        low, high = _read(self, "low", "high")
+        if not low <= high:
+            raise ValidationError(f"Uniform: low {self.low!s} is above high {self.high!s}.")
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
-        return generator.uniform(self.low, self.high, shape)
+        return generator.uniform(_number(self.low), _number(self.high), shape)
 
 
 @declaration
@@ -70,18 +93,17 @@ class Uniform(Weights):
 class Normal(Weights):
     """Normal with ``mean`` and ``sd``; for circuits with ``dale="unconstrained"``, or ``absolute``."""
 
-    mean: float
-    sd: float
+    mean: Any
+    sd: Any
     absolute: bool = False
 
     def __post_init__(self) -> None:
-        check_numbers("Normal", mean=self.mean, sd=self.sd)
-        if self.sd < 0:
-            raise ValidationError(f"Normal: sd {self.sd!r} is negative.")
+        if _read(self, "mean", "sd")[1] < 0:
+            raise ValidationError(f"Normal: sd {self.sd!s} is negative.")
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
-        values = generator.normal(self.mean, self.sd, shape)
+        values = generator.normal(_number(self.mean), _number(self.sd), shape)
         return np.abs(values) if self.absolute else values
 
 
@@ -90,17 +112,18 @@ class Normal(Weights):
 class Lognormal(Weights):
     """Lognormal with median ``median`` and standard deviation ``sigma`` of the logarithm."""
 
-    median: float
+    median: Any
     sigma: float
 
     def __post_init__(self) -> None:
-        check_numbers("Lognormal", median=self.median, sigma=self.sigma)
+        _read(self, "median")
+        check_numbers("Lognormal", sigma=self.sigma)
         if self.sigma < 0:
             raise ValidationError(f"Lognormal: sigma {self.sigma!r} is negative.")
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
-        return self.median * np.exp(self.sigma * generator.standard_normal(shape))
+        return np.asarray(_number(self.median) * np.exp(self.sigma * generator.standard_normal(shape)))
 
 
 @declaration
@@ -110,8 +133,8 @@ class Given(Weights):
 
     Parameters
     ----------
-    values : array_like, shape (post, pre)
-        Magnitudes.
+    values : array_like, shape (post, pre) or (n_synapses,)
+        Magnitudes; one for each pair where spikes cross connections that are `Explicit`.
     """
 
     values: Any
@@ -124,8 +147,9 @@ class Given(Weights):
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
         if self.values.values.shape != shape:
+            one_each = "; one value for each synapse goes with Explicit connectivity" * (self.values.values.ndim == 1)
             raise ValidationError(
-                f"Given: weights of shape {self.values.values.shape} do not fit (post, pre) = {shape}."
+                f"Given: values of shape {self.values.values.shape} do not fit (post, pre) = {shape}{one_each}."
             )
         return self.values.values.copy()
 
@@ -149,6 +173,34 @@ class Added(Weights):
     def listed(self, generator: np.random.Generator, shape: tuple[int, int], pairs: Pairs) -> np.ndarray:
         """Return a new weight for each synapse of a list of post and pre indices."""
         return self.first.listed(generator, shape, pairs) + self.second.listed(generator, shape, pairs)
+
+
+@declaration
+@dataclass(frozen=True)
+class Clipped(Weights):
+    """Other weights, those below ``low`` set to it and those above ``high`` to that one.
+
+    As in ``Clipped(Normal("1.5 ms", "0.5 ms"), "0.1 ms", "3 ms")``.
+    """
+
+    weights: Weights
+    low: Any
+    high: Any
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.weights, Weights):
+            raise ValidationError(f"Clipped: {self.weights!r} is not drawn. Give Normal(...) or other weights.")
+        low, high = _read(self, "low", "high")
+        if not low <= high:
+            raise ValidationError(f"Clipped: low {self.low!s} is above high {self.high!s}.")
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a new matrix."""
+        return np.clip(self.weights.draw(generator, shape), _number(self.low), _number(self.high))
+
+    def listed(self, generator: np.random.Generator, shape: tuple[int, int], pairs: Pairs) -> np.ndarray:
+        """Return a new weight for each synapse of a list of post and pre indices."""
+        return np.clip(self.weights.listed(generator, shape, pairs), _number(self.low), _number(self.high))
 
 
 @declaration
@@ -240,6 +292,28 @@ class Normalise:
         axis = 1 if self.per == "target" else 0
         norms = (np.abs(weights) ** self.norm).sum(axis=axis, keepdims=True) ** (1.0 / self.norm)
         weights *= np.where(norms > 0, self.value / np.where(norms > 0, norms, 1.0), 1.0)
+
+
+def _read(weights: Weights, *names: str) -> list[float]:
+    """Let fields be plain numbers or quantities, all of one dimension, and return their values in SI units."""
+    owner = type(weights).__name__
+    for name in names:
+        value = getattr(weights, name)
+        if isinstance(value, str) or hasattr(value, "dim"):  # the latter are Brian 2's quantities
+            read = quantity(value, f"{owner}: {name}")
+            object.__setattr__(weights, name, read if any(read.dimension) else read.value)
+    values = {name: _number(getattr(weights, name)) for name in names}
+    check_numbers(owner, **values)
+    if weights.dimension is not None:
+        for name, value in values.items():
+            if value and not isinstance(getattr(weights, name), Quantity):
+                unit = unit_text(weights.dimension)
+                raise UnitError(f"{owner}: {name} is {value!r}, without a unit, but others are in {unit}. Give it one.")
+    return list(values.values())
+
+
+def _number(value: Any) -> Any:
+    return value.value if isinstance(value, Quantity) else value
 
 
 def first_illegal(values: np.ndarray, allowed: np.ndarray) -> str:

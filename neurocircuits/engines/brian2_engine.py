@@ -139,7 +139,14 @@ class Brian2(Engine):
         if self.batch > 1:
             reasons += copied_reasons(plan)
         for name, pathway in plan.pathways.items():
-            if 0 < pathway.declaration.delay < 0.5 * self.dt:
+            if pathway.declaration.delays_differ:
+                if self.batch > 1 or not pathway.listed:
+                    how = "learn by a drift" if not pathway.listed else "are shared by copies"
+                    reasons.append(
+                        f"synapses {name!r} have delays that differ and {how}, which sends spikes as products with "
+                        "matrices; use one delay" + (", or batch=1" if pathway.listed else ", or a rule in event form")
+                    )
+            elif 0 < pathway.declaration.delay < 0.5 * self.dt:
                 reasons.append(
                     f"synapses {name!r} have a delay of {pathway.declaration.delay:g} s, below half the time step "
                     f"dt = {self.dt:g} s; use a smaller dt, or no delay"

@@ -4,7 +4,8 @@ A trace is a variable of the units whose spikes it counts, not of synapses. It d
 integration: its rate is the one for which a step of the method gives the decay of a time step. A postsynaptic trace is
 raised by the reset, after the synapses of the step. A presynaptic one is raised when the spike arrives, before synapses
 see it: in a program by a pathway from each unit to itself with the same delay, and live by an operation that keeps the
-spikes on their way, since such a pathway takes a tenth of the time of a network of two million synapses.
+spikes on their way, since such a pathway takes a tenth of the time of a network of two million synapses. Where delays
+of synapses differ, each has presynaptic traces of its own.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.compile.plan import EventPlan, PathwayPlan, Plan, PopulationPlan
+from neurocircuits.declare.weights import first_illegal
 from neurocircuits.engines.brian2_objects import quantity_of, weight_dimension, with_unit
 from neurocircuits.engines.values import WeightStore
-from neurocircuits.units import DIMENSIONLESS, Dimension, unit_text
+from neurocircuits.errors import UnsupportedError
+from neurocircuits.units import DIMENSIONLESS, unit_text
 
 LEARNING = "learning"  # the scale of the learning rate, a variable that the synapses of a pathway share
+_BOUNDS = ("w_lowest", "w_highest")
 
 
 class Traces:
@@ -38,6 +42,8 @@ class Traces:
         self._known: dict[tuple[str, str, float, float], str] = {}  # population, side, tau, delay: name in the group
         for pathway in plan.pathways.values():
             for trace, (side, tau) in (pathway.events.traces if pathway.events is not None else {}).items():
+                if side == "pre" and pathway.declaration.delays_differ:
+                    continue
                 delay = pathway.declaration.delay if side == "pre" else 0.0
                 key = (getattr(pathway, side), side, tau, delay)
                 self.names[pathway.name, trace] = self._known.setdefault(key, f"trace_{len(self._known)}")
@@ -68,9 +74,24 @@ def spiking_parts(population: PopulationPlan, traces: Traces, method: str, dt: f
     reset = "\n".join([*population.reset.splitlines(), *raised])
     parts: dict[str, Any] = {**own, "threshold": population.threshold, "reset": reset or None}
     if population.declaration.refractory is not None:
-        value = population.declaration.refractory
-        parts["refractory"] = quantity_of(value.value, value.dimension)
+        parts["refractory"] = refractory_text(float(population.declaration.refractory.value), dt)
     return parts
+
+
+def refractory_text(seconds: float, dt: float) -> str:
+    """Return the condition under which a unit stays refractory, for whole time steps as Brian 2 counts them.
+
+    A comparison of times in the middle of a step is exact, and takes a third of the division that a time would be.
+
+    Parameters
+    ----------
+    seconds : float
+        How long units are refractory.
+    dt : float
+        Time step in seconds.
+    """
+    n_steps = int((seconds + 1e-3 * dt) / dt)
+    return f"t - lastspike < {(n_steps - 0.5) * dt!r}*second"
 
 
 def arrival(b2: Any, clock: Any, dtype: Any, group: Any, delay: float, traces: list[str], name: str) -> Any:
@@ -159,7 +180,9 @@ class EventPathways:
         if events.learns:
             lines.append(f"{LEARNING} : 1 (shared)")
             lines += self._parameters(pathway, namespace)
-        code, on_post = [self._transmission(pathway, events)], ""
+        own = self._own_traces(pathway, events)
+        lines += [f"d{variable}/dt = -{variable}/({tau!r}*second) : 1 (event-driven)" for variable, tau in own.items()]
+        code, on_post = [*(f"{variable} += 1" for variable in own), self._transmission(pathway, events)], ""
         if (short := declaration.short_term) is not None:
             for variable, (rest, tau) in short.rest.items():
                 namespace |= {f"rest_{variable}": rest, f"tau_{variable}": tau * b2.second}
@@ -168,16 +191,17 @@ class EventPathways:
             before, after = ([f"{k} = {v}" for k, v in part.items()] for part in (short.before, short.after))
             code = [*before, *code, *after]
         if events.on_pre:
-            code.append(self._change(pathway, events.on_pre, unit))
+            code.append(self._change(pathway, events.on_pre))
         if events.on_post:
-            on_post = self._change(pathway, events.on_post, unit)
+            on_post = self._change(pathway, events.on_post)
         synapses = b2.Synapses(
             self.groups[pathway.pre],
             self.groups[pathway.post],
             "\n".join(lines),
             on_pre="\n".join(code),
             on_post=on_post or None,
-            delay={"pre": declaration.delay * b2.second} | ({"post": 0.0 * b2.second} if on_post else {}),
+            delay=({} if name in self.store.delays else {"pre": declaration.delay * b2.second})
+            | ({"post": 0.0 * b2.second} if on_post else {}),
             namespace=namespace,
             clock=self.clock,
             dtype=self.dtype,
@@ -185,12 +209,37 @@ class EventPathways:
             name=f"syn_{name}",
         )
         synapses.connect(i=pre, j=post)
+        if name in self.store.delays:
+            synapses.pre.variables["delay"].set_value(self._delays(name))  # an assignment would copy it several times
         if weights.flags.writeable:
             synapses.w = quantity_of(1.0, unit) * weights
         if short is not None:
             for variable, (rest, _) in short.rest.items():
                 setattr(synapses, variable, rest)
         return synapses
+
+    def _own_traces(self, pathway: PathwayPlan, events: EventPlan) -> dict[str, float]:
+        """Return the traces that each synapse has for itself, since spikes reach it at times of its own."""
+        if not pathway.declaration.delays_differ:
+            return {}
+        return {f"own_{trace}": tau for trace, (side, tau) in events.traces.items() if side == "pre"}
+
+    def _delays(self, name: str) -> np.ndarray:
+        """Return the delay of each synapse in seconds.
+
+        Raises
+        ------
+        UnsupportedError
+            If some are shorter than half a time step, so that they would be none.
+        """
+        delays, dt = self.store.delays[name], float(self.clock.dt_)
+        allowed = (delays == 0) | (delays >= 0.5 * dt)
+        if not allowed.all():
+            raise UnsupportedError(
+                f"Synapses({name!r}).delay: {first_illegal(delays, allowed)} delays are below half the time step "
+                f"dt = {dt:g} s. Use a smaller dt, or cut them: Clipped(..., {dt:g}, ...)."
+            )
+        return delays
 
     def _parameters(self, pathway: PathwayPlan, namespace: dict[str, Any]) -> list[str]:
         """Return variables for the parameters of a rule that phases override; put the others into the namespace."""
@@ -202,6 +251,8 @@ class EventPathways:
                 namespace[f"rule_{name}"] = quantity_of(value.value, value.dimension)
         namespace |= {f"n_{side}": self.plan.populations[getattr(pathway, side)].n_units for side in ("pre", "post")}
         namespace["dale"] = pathway.sign
+        unit = weight_dimension(self.plan, pathway)  # numbers, not texts whose units each time step would multiply
+        namespace |= {key: quantity_of(b, unit) for key, b in zip(_BOUNDS, pathway.bounds, strict=True)}
         return lines
 
     def _transmission(self, pathway: PathwayPlan, events: EventPlan) -> str:
@@ -213,15 +264,15 @@ class EventPathways:
             sent = f"clip({sent}, {with_unit(0.0, fed)}, {with_unit(np.inf, fed)})"
         return f"{pathway.input}_post {'+' if pathway.applied_sign > 0 else '-'}= {sent}"
 
-    def _change(self, pathway: PathwayPlan, text: str, unit: Dimension) -> str:
+    def _change(self, pathway: PathwayPlan, text: str) -> str:
         """Return the statement that changes the weights by what a rule says, within their bounds."""
         events = pathway.events
         for trace, (side, _) in events.traces.items():  # type: ignore[union-attr]
-            text = re.sub(rf"\b{trace}\b", f"{self.traces.names[pathway.name, trace]}_{side}", text)
+            known = self.traces.names.get((pathway.name, trace))
+            text = re.sub(rf"\b{trace}\b", f"own_{trace}" if known is None else f"{known}_{side}", text)
         for name in events.parameters:  # type: ignore[union-attr]
             text = re.sub(rf"\b{name}\b", f"rule_{name}", text)
-        low, high = (with_unit(bound, unit_text(unit)) for bound in pathway.bounds)
-        return f"w = clip(w + {LEARNING}*({text}), {low}, {high})"
+        return f"w = clip(w + {LEARNING}*({text}), {', '.join(_BOUNDS)})"
 
 
 def trace_equations(traces: dict[str, float], method: str, dt: float) -> list[str]:

@@ -16,6 +16,8 @@ from neurocircuits.declare.protocol import Protocol
 
 # Bytes, fitted to programs of 5 to 240 million synapses: while they are declared and while the program runs.
 _BASE, _PER_SYNAPSE, _PER_PLASTIC = 0.26e9, 43.0, 8.0
+_PER_DELAY, _PER_TRACE = 14.0, 16.0  # of synapses with delays of their own
+_DISK_PER_DELAY = 16.0
 _DISK_PER_SYNAPSE, _DISK_PER_PLASTIC, _PER_COPY = 24.0, 24.0, 8.0
 
 
@@ -39,14 +41,19 @@ class Needs:
 def needs(plan: Plan, protocol: Protocol) -> Needs:
     """Return about what a protocol needs on a plan, for its synapses that transmit spikes."""
     total = plastic = 0.0
+    own = np.zeros(2)  # bytes of delays and traces of synapses: memory, disk
     for pathway in plan.pathways.values():
         if pathway.events is not None and pathway.listed:
             n = pathway.declaration.connectivity.n_expected(plan.shape(pathway))
             total += n
             plastic += n if pathway.events.learns else 0.0
+            if pathway.declaration.delays_differ:
+                traces = _PER_TRACE * any(side == "pre" for side, _ in pathway.events.traces.values())
+                own += n * np.array([_PER_DELAY + traces, _DISK_PER_DELAY + traces])
     copies = _PER_COPY * (len(protocol.phases) - 1)
     memory = _BASE + _PER_SYNAPSE * total + (_PER_PLASTIC + 2 * copies) * plastic
-    return Needs(total, memory, _DISK_PER_SYNAPSE * total + (_DISK_PER_PLASTIC + 2 * copies) * plastic)
+    disk = _DISK_PER_SYNAPSE * total + (_DISK_PER_PLASTIC + 2 * copies) * plastic
+    return Needs(total, memory + float(own[0]), disk + float(own[1]))
 
 
 def too_dense(plan: Plan, dtype: str) -> list[str]:

@@ -10,8 +10,9 @@ import numpy as np
 from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import PathwayPlan, Plan, PopulationPlan
 from neurocircuits.declare.connectivity import Pairs
-from neurocircuits.declare.weights import Constant, Paired, Weights, first_illegal
+from neurocircuits.declare.weights import Paired, Weights, first_illegal
 from neurocircuits.engines.arrays import product
+from neurocircuits.engines.lists import delays, listed_weights
 from neurocircuits.errors import UnitError, ValidationError
 from neurocircuits.randomness import Streams
 from neurocircuits.units import Quantity, unit_text
@@ -38,6 +39,8 @@ class WeightStore:
         these are equal and nothing changes them, that is a read-only view of one number.
     pairs : dict of str to (ndarray, ndarray)
         Post and pre index of each synapse of pathways that are lists.
+    delays : dict of str to ndarray
+        Delay of each synapse in seconds, of lists whose synapses have delays of their own.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class WeightStore:
         self.arrays: dict[str, np.ndarray] = {}
         self.masks: dict[str, np.ndarray] = {}
         self.pairs: dict[str, Pairs] = {}
+        self.delays: dict[str, np.ndarray] = {}
         self._transmitted: dict[tuple[str, int], np.ndarray] = {}
         self.touched: dict[str, np.ndarray | None] = {}  # rows of an owner that changed last, None for all
         self.scales = {p.name: [float(term.constant({})) for term in p.terms] for p in plan.pathways.values()}
@@ -69,9 +73,12 @@ class WeightStore:
         what = "connectivity" if pathway.listed else "weights"
         try:
             if pathway.listed:
-                self.pairs[pathway.name] = declaration.connectivity.pairs(generators[1], shape)
+                pairs = self.pairs[pathway.name] = declaration.connectivity.pairs(generators[1], shape)
+                if declaration.delays_differ:
+                    what = "delay"
+                    self.delays[pathway.name] = delays(pathway, streams, shape, pairs)
                 what = "weights"
-                values = _listed_weights(pathway, generators[0], shape, self.pairs[pathway.name], self.dtype)
+                values = listed_weights(pathway, generators[0], shape, pairs, self.dtype)
             else:
                 values = (weights or declaration.weights).draw(generators[0], shape)
         except ValidationError as error:
@@ -179,16 +186,6 @@ class WeightStore:
         return sum(int((self.magnitude(p) < 0).sum()) for p in self.plan.pathways.values())
 
 
-def _listed_weights(
-    pathway: PathwayPlan, generator: np.random.Generator, shape: tuple[int, int], pairs: Pairs, dtype: np.dtype[Any]
-) -> np.ndarray:
-    """Return a weight for each synapse of a list."""
-    weights = pathway.declaration.weights
-    if isinstance(weights, Constant) and not (pathway.events is not None and pathway.events.learns):
-        return np.broadcast_to(np.array(weights.value, dtype), len(pairs[0]))
-    return weights.listed(generator, shape, pairs)
-
-
 class PopulationValues(Mapping[str, Any]):
     """Variables of one population by name: states and inputs (batch, unit), slow variables (unit,), parameters.
 
@@ -290,13 +287,14 @@ def initial_values(
 
 def _start(population: PopulationPlan, name: str, value: Any, streams: Streams) -> Any:
     """Return an initial value: a number, or one for each unit."""
-    if isinstance(value, Weights):
-        return value.draw(streams.generator("initial", population.name, name), (population.n_units,))
-    if isinstance(value, Quantity) and value.dimension != population.dimensions[name]:
+    given = value.dimension if isinstance(value, Quantity | Weights) else None
+    if given is not None and given != population.dimensions[name]:
         raise UnitError(
-            f"Population({population.name!r}).initial[{name!r}]: {value} has the unit {unit_text(value.dimension)}, "
+            f"Population({population.name!r}).initial[{name!r}]: {value!s} is in {unit_text(given)}, "
             f"but {name!r} is in {unit_text(population.dimensions[name])}."
         )
+    if isinstance(value, Weights):
+        return value.draw(streams.generator("initial", population.name, name), (population.n_units,))
     return value.value if isinstance(value, Quantity) else float(value)
 
 

@@ -115,7 +115,7 @@ def _datasets(collector: Collector, rows: dict[str, np.ndarray], cut: bool = Fal
                 collector, variables, dims, _pathway_attributes(collector, plan.pathways[name])
             )
             if pairs is not None:
-                coordinates = {side: ("synapse", k) for side, k in zip(("post", "pre"), pairs, strict=True)}
+                coordinates = {key: ("synapse", values) for key, values in pairs.items()}
                 datasets[f"/{group}"] = datasets[f"/{group}"].assign_coords(coordinates)
         elif kind == "spikes":
             datasets[f"/{group}"] = _dataset(collector, variables, ("event",), {})

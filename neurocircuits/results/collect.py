@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.compile.plan import Plan
-from neurocircuits.declare.connectivity import Pairs
 from neurocircuits.declare.protocol import NOTHING, Phase, Protocol, Record
 from neurocircuits.errors import StorageError, ValidationError, listed
 from neurocircuits.randomness import Streams
@@ -39,7 +38,7 @@ class Collector:
         self.summaries: list[dict[str, float]] = []
         self.phases: list[str] = ["initial"]
         self.units: dict[str, tuple[int, ...]] = {}
-        self.pairs: dict[str, Pairs] = {}
+        self.pairs: dict[str, dict[str, np.ndarray]] = {}  # post, pre and delay of the synapses of lists
         self.keeps: Callable[[str], int | None] = lambda name: None
         self._kept: dict[str, Any] = {}
         self._label_type: Any = np.dtype(np.int8)
@@ -218,7 +217,9 @@ class Collector:
             kept: Any = slice(None)
             if n_kept is not None:
                 kept = np.unique(np.linspace(0, len(post) - 1, min(n_kept, len(post))).astype(np.int64))
-            self._kept[name], self.pairs[name] = kept, (post[kept], pre[kept])
+            self._kept[name], self.pairs[name] = kept, {"post": post[kept], "pre": pre[kept]}
+            if name in simulation.store.delays:
+                self.pairs[name]["delay"] = simulation.store.delays[name][kept]
         for name, pathway in self.plan.pathways.items():
             if (pathway.owns or pathway.part) and self.keeps(name) != 0:
                 self._put(f"synapses/{name}/time", np.array([time]))

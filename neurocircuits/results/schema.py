@@ -33,7 +33,8 @@ than ``n_units`` were recorded, the coordinate ``unit`` holds their distinct ind
 the run (phase "initial") and at the end of each phase. Coordinates on ``time``: ``time``, ``phase``.
 
 ``/synapses/<pathway>``: ``w(time, post, pre)``, or ``w(time, synapse)`` with int coordinates ``post(synapse)`` and
-``pre(synapse)``; float, magnitudes >= 0 unless unconstrained; snapshots as in ``/slow``. Attributes ``pre``, ``post``
+``pre(synapse)``, and ``delay(synapse)`` (float >= 0, s) where delays differ; float, magnitudes >= 0 unless
+unconstrained; snapshots as in ``/slow``. Attributes ``pre``, ``post``
 (names), ``sign`` (that of ``pre``), ``plastic`` (0 or 1). A tied pathway has no variables and the attributes
 ``tied_to``, the pathway whose array it reads, and ``transposed`` (0 or 1). ``kept`` (int) says how many synapses the
 protocol keeps, where it does not keep all; with 0 there are no variables.
@@ -290,6 +291,8 @@ def _check_pathway(group: str, data: xr.Dataset, tree: xr.DataTree, unconstraine
         elif n_units is not None and weights.sizes[side] != n_units:
             what = f"'w' has {weights.sizes[side]} along '{side}', but population '{population}' has {n_units} units"
             _fail(group, what, "Weights are (time, post, pre), one row per unit of post; perhaps they are transposed.")
+    if "delay" in data.coords:
+        _not_negative(group, _variable(group, data, "delay", _FLOAT, [("synapse",)]), 0.0, "A delay is a time in s.")
     if not unconstrained:
         source = f"Weights are magnitudes; the sign comes from population '{sides['pre']}'"
         remedy = f"{source}. Signed weights need dale='unconstrained'."

@@ -16,10 +16,20 @@ import pytest
 
 import neurocircuits as nc
 from neurocircuits.compile.compiler import compile_circuit
-from neurocircuits.engines import base, drifts, learning, settling, solvers, steady_state, values
+from neurocircuits.engines import (
+    base,
+    brian2_events,
+    brian2_live,
+    drifts,
+    learning,
+    settling,
+    solvers,
+    steady_state,
+    values,
+)
 from tests import test_simulation
 from tests.compile import test_separable
-from tests.engines import test_dale, test_generality, test_learning, test_steady_state
+from tests.engines import test_dale, test_delays, test_generality, test_learning, test_steady_state
 
 Patch = pytest.MonkeyPatch
 NOTICED = (AssertionError, pytest.fail.Exception, nc.NeurocircuitsError, ValueError, ExceptionGroup)
@@ -222,6 +232,16 @@ def settling_of_the_engine() -> None:
     test_steady_state.test_the_engine_settles_where_the_independent_solver_does(3, "auto")
 
 
+def delays_are_those_of_other_synapses(patch: Patch) -> None:
+    delays = brian2_events.EventPathways._delays
+    patch.setattr(brian2_events.EventPathways, "_delays", lambda self, name: delays(self, name)[::-1].copy())
+
+
+def a_state_leaves_traces_of_synapses_out(patch: Patch) -> None:
+    own = brian2_live._own
+    patch.setattr(brian2_live, "_own", lambda owner: {k: v for k, v in own(owner).items() if k[:4] != "own_"})
+
+
 def signs() -> None:
     circuit = test_generality.feed_forward(nc.Rule("-eta*(w + 1)", {"eta": "1 Hz"}), n_pre=4)
     test_dale.check_signs(test_dale.learn(circuit, 0), circuit)
@@ -267,6 +287,11 @@ VARIANTS: list[tuple[Callable[[Patch], None], Callable[..., None]]] = [
     ),
     (a_gate_is_taken_for_one_wherever_it_occurs, test_separable.test_a_gate_that_does_not_stop_the_drift_is_no_gate),
     (ranks_count_from_the_smallest, ranked_gate),
+    (
+        delays_are_those_of_other_synapses,
+        lambda: test_delays.test_spikes_arrive_after_the_delay_that_was_given_for_their_synapse("runtime"),
+    ),
+    (a_state_leaves_traces_of_synapses_out, test_delays.test_a_resumed_run_equals_the_unbroken_one),
 ]
 
 

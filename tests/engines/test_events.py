@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 import neurocircuits as nc
+from neurocircuits.engines.brian2_events import refractory_text
 from neurocircuits.simulation import run
 from tests.references.spiking import lif, trains, vogels_weights
 
@@ -64,7 +65,7 @@ def test_an_isolated_pair_changes_the_weight_as_derived(device: str) -> None:
 
 @pytest.mark.parametrize(
     ("device", "delay"),
-    [("runtime", 0), ("runtime", 8), pytest.param("cpp_standalone", 8, marks=pytest.mark.standalone)],
+    [("runtime", 0), ("runtime", 8), pytest.param(*COMPILED_TOO.values, 8, marks=COMPILED_TOO.marks)],
 )
 def test_every_synapse_learns_as_in_a_plain_loop(device: str, delay: int) -> None:
     """Rejects an update of another cell's synapses, a trace read at emission, and weights that leave their bounds."""
@@ -207,6 +208,19 @@ def test_a_recurrent_network_spikes_as_a_plain_loop_does(device: str) -> None:
     assert len(spikes) > 200
     assert sorted(zip(steps, found["unit"].values, strict=True)) == spikes
     np.testing.assert_allclose(tree["/populations/I"].ds["v"].values[-1], v, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dt", [1e-4, 3e-5, 2.5e-4])
+def test_refractoriness_ends_at_the_time_step_at_which_brian_2_ends_it(dt: float) -> None:
+    """Rejects an end that is a step off, for times that are no multiple of the time step, late in a long run, too."""
+    from brian2.core.functions import timestep
+
+    for seconds in (0.0, 0.4 * dt, dt, 2.5 * dt, 5e-3, 0.0123):
+        condition = refractory_text(seconds, dt)
+        for last in (0, 7, 10**9 + 3):
+            now = (last + np.arange(1, 700)) * dt
+            stays = eval(condition, {"t": now, "lastspike": last * dt, "second": 1.0})
+            assert np.array_equal(stays, timestep(now - last * dt, dt) < timestep(seconds, dt))
 
 
 def test_the_mean_drift_under_poisson_trains_is_the_derived_one() -> None:

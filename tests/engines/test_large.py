@@ -15,8 +15,9 @@ from neurocircuits.models import vogels2011
 ONCE = nc.Protocol([nc.Phase("learn", duration="10 ms")], weights={"I_to_E": 100})
 
 
-def network(n_excitatory: int, in_degree: tuple[int, int] = (800, 200)) -> nc.Circuit:
-    return vogels2011.recurrent("auryn", n_excitatory, n_excitatory // 4, in_degree=in_degree, scale=0.2)
+def network(n_excitatory: int, in_degree: tuple[int, int] = (800, 200), late: bool = False) -> nc.Circuit:
+    delay = nc.Uniform("0.5 ms", "3 ms") if late else None
+    return vogels2011.recurrent("auryn", n_excitatory, n_excitatory // 4, in_degree=in_degree, scale=0.2, delay=delay)
 
 
 def test_a_network_that_cannot_fit_is_refused_with_the_numbers() -> None:
@@ -42,7 +43,7 @@ PROGRAM = """
 import resource, sys
 import neurocircuits as nc
 from tests.engines.test_large import ONCE, network
-nc.run(network(int(sys.argv[1])), ONCE, nc.Brian2(device="cpp_standalone"), progress=False)
+nc.run(network(int(sys.argv[1]), late=sys.argv[2] == "True"), ONCE, nc.Brian2(device="cpp_standalone"), progress=False)
 print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 """
 
@@ -50,10 +51,11 @@ print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, re
 @pytest.mark.slow
 @pytest.mark.standalone
 def test_memory_is_predicted_within_a_fifth() -> None:
-    """Rejects a prediction that lets a network start which will not fit: 10, 20 and 40 million synapses."""
-    for n in (8000, 16000, 32000):
-        done = subprocess.run([sys.executable, "-c", PROGRAM, str(n)], capture_output=True, text=True, check=True)
+    """Rejects a prediction that lets a network start which will not fit: 10 to 40 million synapses, late ones, too."""
+    for n, late in ((8000, False), (8000, True), (16000, False), (32000, False)):
+        arguments = [sys.executable, "-c", PROGRAM, str(n), str(late)]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
         measured = 1024 * float(done.stdout.split()[-1])
-        predicted = needs(compile_circuit(network(n)), ONCE).memory
+        predicted = needs(compile_circuit(network(n, late=late)), ONCE).memory
         assert measured < 1.2 * predicted
         assert predicted < 1.4 * measured  # the program and what is left of its declaration do not peak together
