@@ -132,8 +132,9 @@ def _together(found: list[xr.Dataset | None], grid: dict[str, list[Any]], points
     first, like = next((k, each) for k, each in enumerate(found) if each is not None)
     for point, each in zip(points, found, strict=True):
         if each is not None and _form(each) != _form(like):
+            other = f"{_form(like)} at {_named(points[first])}"
             raise ValidationError(
-                f"sweep: measure returned {_form(each)} at {_named(point)}, but {_form(like)} at {_named(points[first])}."
+                f"sweep: measure returned {_form(each)} at {_named(point)}, but {other}."
                 " Return the same names with the same shapes, for example means over what differs in number."
             )
     empty = xr.full_like(like, np.nan, dtype=float) if any(each is None for each in found) else like
@@ -165,8 +166,9 @@ def _claim(folder: Path, measure: Callable[..., Any]) -> None:
     name = getattr(measure, "__qualname__", type(measure).__name__)
     try:
         text = inspect.getsource(measure)
-    except (OSError, TypeError):
-        text = ""
+    except (OSError, TypeError):  # typed at a prompt, or not a function
+        code = getattr(measure, "__code__", None)
+        text = "" if code is None else repr((code.co_code, code.co_names, code.co_varnames))
     about = {"measure": f"{getattr(measure, '__module__', '')}.{name}", "text": joblib.hash(text)}
     file = folder / _ABOUT
     try:

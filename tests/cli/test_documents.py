@@ -24,18 +24,31 @@ DOCUMENTS = (
 )
 
 
-def test_the_example_runs_and_says_what_the_readme_says(command, tmp_path: Path) -> None:
-    (example,) = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
-    assert len(example.splitlines()) <= 25
+EXAMPLE, SWEEP = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def ran(example: str, command, folder: Path) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", "-c", example],
-        cwd=tmp_path, env=command[1], capture_output=True, text=True, check=False,
+        cwd=folder, env=command[1], capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    steady, timed, difference = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_the_example_runs_and_says_what_the_readme_says(command, tmp_path: Path) -> None:
+    assert len(EXAMPLE.splitlines()) <= 25
+    steady, timed, difference = ran(EXAMPLE, command, tmp_path)
     assert steady == "steady states 12 of 12 bars"
     assert timed == "continuous time 12 of 12 bars"
     assert float(difference.split()[-2]) < 1.0
+
+
+def test_the_sweep_runs_and_keeps_its_points(command, tmp_path: Path) -> None:
+    (line,) = ran(SWEEP, command, tmp_path)
+    one, six = (float(value) for value in line.strip("[]").split())
+    assert one > six > 0
+    assert len(list((tmp_path / "kept").glob("*.zip"))) == 4
 
 
 def test_it_opens_with_the_picture_of_the_demo() -> None:
