@@ -4,7 +4,9 @@ The preprint's recipe for CIFAR-10 (p 4, delta 0.3, k and initial weights not gi
 converge, and its top layer does not, in any time that was tried. All choices were made on 5000 validation images, most
 with 400 units: initial weights uniform and outside the sphere (of normal ones half of all units never win, and after 30
 epochs hardly a row is on the sphere); minibatches of 1000; p 3, k 2; whitened hidden values, since nearly all of their
-variance is along one direction. The logistic regression is on the same hidden values.
+variance is along one direction. The logistic regression is on the same hidden values. The controls have the power of
+the learned rows; linear read-outs of random rows do best at powers of 1 to 2 (53 to 55 % on validation images), and of
+training images as well as of learned rows (49 %).
 """
 
 from __future__ import annotations
