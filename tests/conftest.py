@@ -33,7 +33,8 @@ LOADERS = {
 }
 
 # The time of one example says little on a machine that others use too.
-hypothesis.settings.register_profile("neurocircuits", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("neurocircuits", deadline=None, print_blob=True, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)  # pytest --hypothesis-profile explore
 hypothesis.settings.load_profile("neurocircuits")
 
 
