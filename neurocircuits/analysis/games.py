@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import Bounds, minimize
 
 from neurocircuits.analysis.decorrelation import cosine_bound
 from neurocircuits.errors import ValidationError
@@ -123,6 +124,67 @@ def payoff(
     c, b = x.T @ x / len(x), x.T @ u / len(x)
     loss = np.sum((a @ c) * a) + np.sum(np.asarray(gain, float) * np.diag(c))
     return float(np.sum(w * b) - 0.5 * loss) - weight_cost(w, gamma, kappa) + inhibition_cost(a, gain, p, q)
+
+
+def similarity_value(rates: ArrayLike, inputs: ArrayLike) -> float:
+    """Return what rates are worth in the softened game, Phi*(B) - Psi*(C)/2 with Phi and Psi half the squares of norms.
+
+    Parameters
+    ----------
+    rates : array_like, shape (T, n_E)
+        X, a row for each stimulus.
+    inputs : array_like, shape (T, n_S)
+        U.
+
+    References
+    ----------
+    Luther K, Yang R, Seung HS (2019) 53rd Asilomar Conf., 876-883, doi:10.1109/IEEECONF44664.2019.9048957.
+    """
+    x, u = np.asarray(rates, float), np.asarray(inputs, float)
+    return float(0.5 * np.sum((x.T @ u / len(x)) ** 2) - 0.25 * np.sum((x.T @ x / len(x)) ** 2))
+
+
+def best_similar_rates(inputs: ArrayLike, n_cells: int, rng: Any = 0, n_starts: int = 5) -> Array:
+    """Return rates >= 0 that are worth most in the softened game, by L-BFGS-B from several random starts.
+
+    Parameters
+    ----------
+    inputs : array_like, shape (T, n_S)
+        U.
+    n_cells : int
+        Number of cells.
+    rng : int or Generator
+        Where starts are drawn from.
+    n_starts : int
+        The best of so many; each ends at a local maximum.
+
+    Returns
+    -------
+    ndarray, shape (T, n_E)
+    """
+    u = np.asarray(inputs, float)
+    generator, n = np.random.default_rng(rng), len(u)
+
+    def loss(flat: Array) -> tuple[float, Array]:
+        x = flat.reshape(n, n_cells)
+        slope = (u @ (u.T @ x) - x @ (x.T @ x)) / n**2
+        return -similarity_value(x, u), -slope.ravel()
+
+    best = min(
+        (
+            minimize(
+                loss,
+                generator.exponential(0.3, n * n_cells),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=Bounds(0.0, np.inf),
+                options={"maxiter": 2000, "ftol": 1e-13, "gtol": 1e-10},
+            )
+            for _ in range(n_starts)
+        ),
+        key=lambda found: found.fun,
+    )
+    return np.asarray(best.x).reshape(n, n_cells)
 
 
 def elementwise_excess(moment: ArrayLike, p: float, q: float = 1.0) -> float:
