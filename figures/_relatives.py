@@ -18,7 +18,7 @@ from neurocircuits.declare.steps import Inverse
 from neurocircuits.declare.stimulus import Patterns
 from neurocircuits.engines.steady_state import SteadyState
 from neurocircuits.figures import _learning as learning
-from neurocircuits.models import foldiak1990, pehlevan2014, pehlevan2018, seung2018, seung_zung2017
+from neurocircuits.models import foldiak1990, luther2019, pehlevan2014, pehlevan2018, seung2018, seung_zung2017
 from neurocircuits.simulation import run
 
 N_CELLS, N_PROBE = 16, 2000
@@ -81,6 +81,11 @@ def all_to_all(name: str, n_sensory: int) -> Circuit:
     return seung_zung2017.circuit(**settings)
 
 
+def softened(name: str, n_sensory: int) -> Circuit:
+    """Return the game in which correlations have a price, at a rate for a hundred inputs at once."""
+    return luther2019.circuit(n_sensory, N_CELLS, eta="0.1 Hz")
+
+
 def of(model: Any) -> Callable[[str, int], Circuit]:
     """Return the circuit of a module at its own settings, whatever the inputs."""
     return lambda _, n_sensory: model.circuit(n_sensory, N_CELLS)
@@ -104,6 +109,7 @@ NETWORKS = {
         {True: 100_000, False: 500_000},
         SteadyState(batch=100, learning_tolerance=0.01, tolerance=0.01, max_iterations=1000),
     ),
+    "luther2019": Network(softened, {True: 60_000, False: 300_000}),
     "foldiak1990": Network(
         of(foldiak1990), {True: 1200, False: 4000}, SteadyState(solver="relaxation"), scaled=False, phase=from_rest
     ),

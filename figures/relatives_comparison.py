@@ -50,13 +50,13 @@ def draw(trees: list[xr.DataTree]) -> Any:
     """Draw the features of the first seed for each kind of inputs, and the measures of all seeds."""
     features = trees[0]["/features"].ds
     names = [str(name) for name in features["network"].values]
-    figure, axes = panels(3, len(names), size=(11.0, 7.2), squeeze=False, height_ratios=(1, 1, 1.15))
+    figure, axes = panels(3, len(names), size=(13.0, 7.2), squeeze=False, height_ratios=(1, 1, 1.15))
     for i, images in enumerate(INPUTS):
         for k, name in enumerate(names):
             w = features["w"].values[i, k]
             mosaic(axes[i, k], w, (8, 8), n_columns=4, scale="each")
             found = f": {int(features['n_bars'].values[k])} bars" if images == "bars" else f", {images}"
-            axes[i, k].set_title(f"{name}{found}")
+            axes[i, k].set_title(f"{name}{found}", fontsize="small")
     places = np.arange(len(names))
     for ax, (measure, label) in zip(axes[2], DRAWN.items(), strict=False):
         for i, images in enumerate(INPUTS):
