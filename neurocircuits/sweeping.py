@@ -168,7 +168,8 @@ def _claim(folder: Path, measure: Callable[..., Any]) -> None:
         text = inspect.getsource(measure)
     except (OSError, TypeError):  # typed at a prompt, or not a function
         code = getattr(measure, "__code__", None)
-        text = "" if code is None else repr((code.co_code, code.co_names, code.co_varnames))
+        plain = [] if code is None else [c for c in code.co_consts if isinstance(c, (str, int, float))]
+        text = "" if code is None else repr((code.co_code, code.co_names, code.co_varnames, plain))
     about = {"measure": f"{getattr(measure, '__module__', '')}.{name}", "text": joblib.hash(text)}
     file = folder / _ABOUT
     try:
