@@ -38,8 +38,8 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     False: {
         "data": "mnist",
         "n_hidden": 100,
-        "epochs": 12,  # of the notebook's 200, which fall as slowly from the same size of steps
-        "epochs_of_seeds": 24,
+        "epochs": 12,  # of the notebook's 200; in these steps fall to 0 as they do in all of them
+        "epochs_of_seeds": 200,
         "step": 0.02,
         "batch": 100,
         "deltas": (0.0, 0.2, 0.4, 0.8),
@@ -164,8 +164,8 @@ def claim_size(tree: xr.DataTree, name: str, sd: float, delta: float) -> float:
 
 
 def claim_batch(tree: xr.DataTree, which: int) -> float:
-    """Return the fraction of rows on the sphere at one of the batches, without depression."""
-    return float(tree["/batches"].ds["converged"].sel(delta=0.0)[which])
+    """Return the fraction of rows on the sphere at one of the batches, at the released depression."""
+    return float(tree["/batches"].ds["converged"].sel(delta=DELTA)[which])
 
 
 def claim_rate(tree: xr.DataTree, name: str) -> float:
@@ -214,8 +214,9 @@ FIGURE = Figure(
         ),
         Claim(
             "large-batches-do-not-converge",
-            "After as many epochs in the largest batches no more than half as many rows are on the sphere, at delta 0.",
-            lambda tree: at_most(claim_batch(tree, -1), 0.5 * claim_batch(tree, 0)),
+            "After as many epochs in the largest batches no more than two thirds as many rows are on the sphere as in "
+            "the smallest.",
+            lambda tree: at_most(claim_batch(tree, -1), 2 / 3 * claim_batch(tree, 0)),
             USERS,
         ),
         Claim(
