@@ -37,7 +37,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
 
 
 def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
-    """Attack the networks of the recipe, trained as they are for its own figure."""
+    """Attack the networks of the recipe, trained as they are for its own figure on images that keep their lengths."""
     recipe, setting = RECIPES[quick], SETTINGS[quick]
     train, test = competing.images(recipe.data, seed)
     networks = _networks(recipe, train, test, engine, seed)

@@ -27,6 +27,7 @@ RECIPES = {
         epochs=150,
         step=0.04,
         settings={"n_hidden": 200, "k": 2, "delta": 0.2},
+        unit_length=True,
         layer={"n": 3.0, "m": 4.0, "epochs": 100},
         control={"n_hidden": 200, "epochs": 60},
     ),
@@ -36,6 +37,7 @@ RECIPES = {
         p=3.0,
         epochs=1000,
         step=0.04,
+        unit_length=True,  # chosen on validation images, `krotov2019_candidates`
         layer={"n": 4.5, "m": 6.0, "epochs": 300},
         control={"n_hidden": 2000, "epochs": 50},
         without_ltd=100,

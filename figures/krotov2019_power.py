@@ -30,6 +30,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     recipe, setting = RECIPES[quick], SETTINGS[quick]
     train, test = competing.images(recipe.data, seed)
     w = _recipe.learned(recipe.rows(train, engine, seed))
+    seen = recipe.seen(train, test)
     rates = tuple((start, setting["faster"] * rate) for start, rate in PREPRINT_RATES)
     settings = {**recipe.layer, "epochs": setting["epochs"], "rates": rates}
     errors: dict[str, list[list[float]]] = {"train": [], "test": []}
@@ -37,7 +38,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
         layers = [
             PowerClassifier(**{**settings, "n": power}, random_state=N_LAYERS * seed + k) for k in range(N_LAYERS)
         ]
-        histories = [competing.kept_layer(one, w, train, test, setting["epochs"]).history_ for one in layers]
+        histories = [competing.kept_layer(one, w, *seen, setting["epochs"]).history_ for one in layers]
         for part, found in errors.items():
             found.append([100 * history[f"error_{part}"][-1] for history in histories])
     dims = ("power", "layer")

@@ -33,6 +33,7 @@ RECIPES = {
         epochs=100,
         step=0.04,
         settings={"k": 7},  # which the preprint does not give; the best of RANKS on validation images
+        unit_length=True,  # as in `krotov2019_mnist`
         layer={"n": 4.5, "m": 10.0, "epochs": 150},
         control={"n_hidden": 2000, "epochs": 50},
         published=PUBLISHED,
@@ -51,7 +52,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     errors, converged = [], []
     for k in RANKS:
         w = learned(recipe.rows(train, engine, seed, k=k))
-        history = competing.kept_layer(layer, w, train, validation, max(1, layer.epochs // 30)).history_
+        history = competing.kept_layer(layer, w, *recipe.seen(train, validation), max(1, layer.epochs // 30)).history_
         errors.append(100 * history["error_test"][-1])
         converged.append(float(converged_fraction(w, recipe.p)))
     whole, _ = competing.images(recipe.data, seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neurocircuits.declare.checks import check_numbers, is_number, numeric_array
+from neurocircuits.declare.checks import check_numbers, numeric_array
 from neurocircuits.declare.connectivity import Pairs
 from neurocircuits.declare.serialise import FrozenArray, declaration
 from neurocircuits.errors import UnitError, ValidationError
@@ -54,20 +54,41 @@ class Weights:
         return Added(self, other)
 
 
+def _read(weights: Weights, *names: str) -> list[float]:
+    """Let fields be plain numbers or quantities, all of one dimension, and return their values in SI units."""
+    owner = type(weights).__name__
+    for name in names:
+        value = getattr(weights, name)
+        if isinstance(value, str) or hasattr(value, "dim"):  # the latter are Brian 2's quantities
+            read = quantity(value, f"{owner}: {name}")
+            object.__setattr__(weights, name, read if any(read.dimension) else read.value)
+    values = {name: _number(getattr(weights, name)) for name in names}
+    check_numbers(owner, **values)
+    if weights.dimension is not None:
+        for name, value in values.items():
+            if value and not isinstance(getattr(weights, name), Quantity):
+                unit = unit_text(weights.dimension)
+                raise UnitError(f"{owner}: {name} is {value!r}, without a unit, but others are in {unit}. Give it one.")
+    return list(values.values())
+
+
+def _number(value: Any) -> Any:
+    return value.value if isinstance(value, Quantity) else value
+
+
 @declaration
 @dataclass(frozen=True)
 class Constant(Weights):
     """The same value for every synapse."""
 
-    value: float
+    value: Any
 
     def __post_init__(self) -> None:
-        if not is_number(self.value):
-            raise ValidationError(f"Constant: {self.value!r} is not a number.")
+        _read(self, "value")
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new matrix."""
-        return np.full(shape, float(self.value))
+        return np.full(shape, float(_number(self.value)))
 
 
 @declaration
@@ -292,28 +313,6 @@ class Normalise:
         axis = 1 if self.per == "target" else 0
         norms = (np.abs(weights) ** self.norm).sum(axis=axis, keepdims=True) ** (1.0 / self.norm)
         weights *= np.where(norms > 0, self.value / np.where(norms > 0, norms, 1.0), 1.0)
-
-
-def _read(weights: Weights, *names: str) -> list[float]:
-    """Let fields be plain numbers or quantities, all of one dimension, and return their values in SI units."""
-    owner = type(weights).__name__
-    for name in names:
-        value = getattr(weights, name)
-        if isinstance(value, str) or hasattr(value, "dim"):  # the latter are Brian 2's quantities
-            read = quantity(value, f"{owner}: {name}")
-            object.__setattr__(weights, name, read if any(read.dimension) else read.value)
-    values = {name: _number(getattr(weights, name)) for name in names}
-    check_numbers(owner, **values)
-    if weights.dimension is not None:
-        for name, value in values.items():
-            if value and not isinstance(getattr(weights, name), Quantity):
-                unit = unit_text(weights.dimension)
-                raise UnitError(f"{owner}: {name} is {value!r}, without a unit, but others are in {unit}. Give it one.")
-    return list(values.values())
-
-
-def _number(value: Any) -> Any:
-    return value.value if isinstance(value, Quantity) else value
 
 
 def first_illegal(values: np.ndarray, allowed: np.ndarray) -> str:

@@ -19,7 +19,7 @@ def listed_weights(
     """Return a weight for each synapse; weights that are all equal and do not change are one number."""
     weights = pathway.declaration.weights
     if isinstance(weights, Constant) and not (pathway.events is not None and pathway.events.learns):
-        return np.broadcast_to(np.array(weights.value, dtype), len(pairs[0]))
+        return np.broadcast_to(weights.draw(generator, ()).astype(dtype), len(pairs[0]))
     return _listed(pathway, weights, generator, shape, pairs)
 
 

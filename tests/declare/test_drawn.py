@@ -16,6 +16,7 @@ def rng() -> np.random.Generator:
 def test_values_in_units_are_the_numbers_in_si_units() -> None:
     """Rejects a prefix that is lost, and units that a declaration forgets when it is rebuilt."""
     for with_units, numbers in (
+        (nc.Constant("3 nS"), nc.Constant(3e-9)),
         (nc.Uniform("1 nS", "3 nS"), nc.Uniform(1e-9, 3e-9)),
         (nc.Normal("-60 mV", "5 mV"), nc.Normal(-0.06, 0.005)),
         (nc.Lognormal("1.5 ms", 0.5), nc.Lognormal(1.5e-3, 0.5)),
