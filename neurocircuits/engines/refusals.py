@@ -16,7 +16,7 @@ from neurocircuits.engines.solvers import solves_every_row
 from neurocircuits.engines.threshold_linear import structure
 
 _OTHERWISE = "use device='cpu'"
-_ON_HOST = re.compile(r"\b(exprel|lif_rate|int)\(")
+_ON_HOST = re.compile(r"\b(exprel|lif_rate)\(")
 
 
 def refused(plan: Plan, protocol: Protocol, device: str, solver: str, tolerances: Mapping[str, float]) -> list[str]:
@@ -89,7 +89,7 @@ def _loop(plan: Plan, protocol: Protocol, loop: Loop, tolerances: Mapping[str, f
 
 def _tolerance(plan: Plan, phase: Phase, tolerances: Mapping[str, float]) -> str:
     """Return the name of the smallest tolerance that a phase asks."""
-    if phase.frozen(plan.learners):
+    if not plan.learners or phase.frozen(plan.learners):
         return "tolerance"
     plastic = {window.plastic for window in phase.timetable} or {True}
     return min(("learning_tolerance" if learns else "tolerance" for learns in plastic), key=tolerances.__getitem__)

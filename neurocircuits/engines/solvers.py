@@ -14,6 +14,7 @@ import numpy as np
 
 from neurocircuits.engines.arrays import on_host
 from neurocircuits.engines.pivoting import Mediated, active_set, active_sets
+from neurocircuits.errors import UnsupportedError
 
 _CHECK_EVERY = 25
 _FEW_ROWS = 4  # so few rows are solved exactly at once, which costs less than gradient steps
@@ -115,6 +116,11 @@ class ThresholdLinearSolver:
         iterations, unsolved, residual = 0, np.arange(len(b)), np.full(len(b), np.inf)
         if many and mediated is not None:
             x, iterations = active_sets(mediated, b, x > 0 if warm else b > 0)
+        elif not here and not symmetric:
+            raise UnsupportedError(
+                "SteadyState: lateral weights are not symmetric, so presentations are not solved together, which they "
+                "are on a device. Use device='cpu'."
+            )
         elif many and symmetric:
             x, iterations = self._gradient(matrix, b, x, _GUESS if exact else self.tolerance)
         if not exact and (many or warm):

@@ -63,7 +63,8 @@ class DeviceArray(NDArrayOperatorsMixin):
         if ufunc is np.add and method == "reduceat" and out is None and not settings:
             return self._sums(*inputs)
         if method != "__call__" or ufunc not in _NAMES or settings:
-            raise self._refusal(f"np.{ufunc.__name__}" if method == "__call__" else f"np.{ufunc.__name__}.{method}")
+            name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+            raise self._refusal(f"np.{name} with {sorted(settings)}" if settings else f"np.{name}")
         operands = [self._operand(x) for x in inputs]
         if ufunc is np.matmul:
             operands = _promoted(operands)
@@ -92,16 +93,19 @@ class DeviceArray(NDArrayOperatorsMixin):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """Refuse to become an array of the host without being asked."""
-        raise self._refusal("a conversion to an array of the host (host() of the array is one)")
+        raise UnsupportedError(f"{self}: it does not come to the host unasked. Its method host() copies it.")
 
     def _refusal(self, what: str) -> UnsupportedError:
-        return UnsupportedError(f"Arrays on device {str(self.tensor.device)!r} have no {what}. Use device='cpu'.")
+        return UnsupportedError(f"{self}: {what} does not run there. Use device='cpu'.")
 
     def _operand(self, x: Any) -> Any:
         if isinstance(x, DeviceArray):
             return x.tensor
         if isinstance(x, np.ndarray) and x.ndim:
-            raise self._refusal(f"operations with an array of the host, here of shape {x.shape}")
+            raise UnsupportedError(
+                f"{self}: an array of the host of shape {x.shape} does not go there unasked. np.asarray(it, like=this) "
+                "copies it."
+            )
         value = x.item() if isinstance(x, np.generic | np.ndarray) else x
         kind = torch.bool if isinstance(value, bool) else torch.int64 if isinstance(value, int) else torch.float64
         return torch.full((), value, dtype=kind, device=self.tensor.device)  # a copy from the host would wait for it
@@ -171,7 +175,8 @@ class DeviceArray(NDArrayOperatorsMixin):
         return format(self.item(), form) if not self.ndim else format(str(self), form)
 
     def __repr__(self) -> str:
-        return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={str(self.tensor.device)!r})"
+        where = str(self.tensor.device)
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={where.replace('cpu', 'torch:cpu')!r})"
 
     def __getitem__(self, key: Any) -> DeviceArray:
         return DeviceArray(self.tensor[self._key(key)])
@@ -224,15 +229,13 @@ class DeviceArray(NDArrayOperatorsMixin):
         found = function(self.tensor, dim=() if axis is None else axis, keepdim=keepdims)
         return DeviceArray(found if initial is None else torch.clamp(found, **bound))
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+    def any(self, axis: int | None = None) -> DeviceArray:
         """Return whether any value is not 0."""
-        found = torch.any(self.tensor) if axis is None else torch.any(self.tensor, dim=axis, keepdim=keepdims)
-        return DeviceArray(found)
+        return DeviceArray(torch.any(self.tensor) if axis is None else torch.any(self.tensor, dim=axis))
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+    def all(self, axis: int | None = None) -> DeviceArray:
         """Return whether no value is 0."""
-        found = torch.all(self.tensor) if axis is None else torch.all(self.tensor, dim=axis, keepdim=keepdims)
-        return DeviceArray(found)
+        return DeviceArray(torch.all(self.tensor) if axis is None else torch.all(self.tensor, dim=axis))
 
     def argmax(self, axis: int | None = None) -> DeviceArray:
         """Return the first places of the largest values."""
@@ -356,8 +359,6 @@ _FUNCTIONS |= {
     np.sum: lambda x, axis=None: x.sum(axis),
     np.any: lambda x, axis=None: x.any(axis),
     np.all: lambda x, axis=None: x.all(axis),
-    np.max: lambda x, axis=None: x.max(axis),
-    np.min: lambda x, axis=None: x.min(axis),
     np.nonzero: lambda x: x.nonzero(),
     np.flatnonzero: lambda x: x.ravel().nonzero()[0],
     np.argwhere: lambda x: DeviceArray(torch.nonzero(x.tensor)),

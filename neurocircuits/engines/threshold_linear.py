@@ -196,7 +196,8 @@ def structure(plan: Plan, loop: Loop) -> tuple[bool, bool]:
     n_units = sum(plan.populations[name].n_units for name in loop.rectified or loop.eliminated)
     n_mediators = sum(plan.populations[name].n_units for name in loop.eliminated) if loop.rectified else 0
     few = 0 < n_mediators <= min(_FEW_MEDIATORS, n_units // 2)
-    back, there = {(p.owner, p.transposed) for p in outgoing}, {(p.owner, not p.transposed) for p in incoming}
+    back = {(p.owner, p.transposed, p.terms[0].weight) for p in outgoing}
+    there = {(p.owner, not p.transposed, p.terms[0].weight) for p in incoming}
     return few and not direct, back == there and not direct
 
 
