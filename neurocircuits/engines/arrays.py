@@ -6,6 +6,7 @@ and not before such a device is used.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -56,6 +57,11 @@ def missing(device: str) -> str:
     return f"device {device!r} is not there; torch finds {n_gpus or 'no'} GPU{'s'[: n_gpus != 1]}. Use one of: " + (
         ", ".join(map(repr, there))
     )
+
+
+def free_memory(device: str) -> float:
+    """Return how many bytes are free on a GPU that is there; infinity for the host, whose memory is known elsewhere."""
+    return float(tensors.torch.cuda.mem_get_info(device)[0]) if device.startswith("cuda") else math.inf
 
 
 def prototype(device: str, dtype: Any = float) -> Any:

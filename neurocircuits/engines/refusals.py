@@ -11,7 +11,8 @@ from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import Loop, Plan
 from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.serialise import FrozenArray
-from neurocircuits.engines.arrays import SPARSE, missing
+from neurocircuits.engines.arrays import SPARSE, free_memory, missing
+from neurocircuits.engines.memory import too_dense
 from neurocircuits.engines.solvers import solves_every_row
 from neurocircuits.engines.threshold_linear import structure
 
@@ -19,7 +20,9 @@ _OTHERWISE = "use device='cpu'"
 _ON_HOST = re.compile(r"\b(exprel|lif_rate)\(")
 
 
-def refused(plan: Plan, protocol: Protocol, device: str, solver: str, tolerances: Mapping[str, float]) -> list[str]:
+def refused(
+    plan: Plan, protocol: Protocol, device: str, dtype: str, solver: str, tolerances: Mapping[str, float]
+) -> list[str]:
     """Return every reason why a device cannot run a protocol on a plan.
 
     Parameters
@@ -28,12 +31,13 @@ def refused(plan: Plan, protocol: Protocol, device: str, solver: str, tolerances
         The plan.
     protocol : Protocol
         The protocol.
-    device, solver : str
+    device, dtype, solver : str
         Settings of the engine.
     tolerances : mapping of str to float
         Its ``tolerance`` and ``learning_tolerance``.
     """
-    reasons = [reason] if (reason := missing(device)) else []
+    reason = missing(device)
+    reasons = [reason] if reason else too_dense(plan, dtype, free_memory(device), f"memory on device {device!r}")
     if solver != "auto":
         reasons.append(f"solver {solver!r} runs on the processor alone; leave it at 'auto', or {_OTHERWISE}")
     reasons += _functions(plan)

@@ -111,7 +111,7 @@ class SteadyState(Engine):
                 reasons.append(f"population {name!r} draws random numbers, so it never comes to rest")
         if self.device != CPU:
             tolerances = {what: getattr(self, what) for what in ("tolerance", "learning_tolerance")}
-            reasons += refused(plan, protocol, self.device, self.solver, tolerances)
+            reasons += refused(plan, protocol, self.device, self.dtype, self.solver, tolerances)
         return reasons
 
     def open(self, plan: Plan, streams: Streams) -> SteadyStateSimulation:

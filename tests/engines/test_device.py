@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import builtins
-import dataclasses
 import itertools
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
 import neurocircuits as nc
 from neurocircuits.datasets import digits
@@ -20,7 +16,7 @@ from neurocircuits.declare.serialise import from_dict, to_dict
 from neurocircuits.engines import arrays, tensors
 from neurocircuits.engines.base import Feed
 from neurocircuits.engines.checkpoint import Checkpoint
-from neurocircuits.engines.solvers import ThresholdLinearSolver
+from neurocircuits.engines.gates import Layer
 from neurocircuits.models import krotov2019, seung2018
 from neurocircuits.randomness import Streams
 from tests.references.circuits import TAU, alive, learning_circuit, recorded, run, show, weights
@@ -68,7 +64,7 @@ def learning(stimulus: Any = U, **settings: Any) -> nc.Phase:
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("p", "k"), [(2.0, 2), (2.5, 3), (3.0, 7)])
 def test_ranked_minibatches_are_those_of_numpy(p: float, k: int, device: str) -> None:
-    """716 minibatches of digits. Rejects ties and ranks of another order, a step that is scaled elsewhere, a stale h(w)."""
+    """716 minibatches of digits. Rejects ranks of another order, a step that is scaled elsewhere, a stale h(w)."""
     circuit = krotov2019.circuit(64, 100, p=p, k=k)
     phase = learning(nc.Patterns(IMAGES).shuffled(), epochs=4, record=nc.Record("r", every=50))
     ours, theirs = both(circuit, phase, device=device)
@@ -76,6 +72,15 @@ def test_ranked_minibatches_are_those_of_numpy(p: float, k: int, device: str) ->
     assert np.abs(w - weights(ours, "S_to_E", at=0)).max() > 1.0
     np.testing.assert_allclose(weights(theirs, "S_to_E"), w, rtol=0, atol=1e-12)
     agree(ours, theirs)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_ties_go_to_the_lower_unit(device: str) -> None:
+    """Rejects a largest value that is found from the other end, where some units have equal currents."""
+    x = np.array([[1.0, 3.0, 3.0, 2.0, 3.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    layer, there = Layer(), np.asarray(x, like=arrays.prototype(device))
+    places = [arrays.host(layer.place(there, rank)).tolist() for rank in (1, 2, 3, 4)]
+    assert places == [[1, 0], [2, 1], [4, 2], [3, 3]]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -177,6 +182,15 @@ def test_interventions_and_frozen_phases_are_those_of_numpy(device: str) -> None
     agree(ours, theirs, 1e-8)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_clamp_of_units_that_mediate_is_that_of_numpy(device: str) -> None:
+    """By gradient steps, then at once. Rejects a clamped unit that goes on inhibiting by what it receives."""
+    clamped = learning(record=ACTIVITY, interventions=[nc.Clamp("I", 0.2, units=[0]), nc.Clamp("E", 0.1, units=[1])])
+    for circuit, tolerance in ((learning_circuit(), 1e-3), (learning_circuit(n_e=8), 1e-10)):
+        ours, theirs = both(circuit, clamped, device=device, learning_tolerance=1e-5)
+        agree(ours, theirs, tolerance)
+
+
 # -- states, checkpoints ---------------------------------------------------------------------------------------------------
 
 
@@ -229,164 +243,6 @@ def test_a_state_goes_to_the_host_and_back(device: str) -> None:
     there.load(after)
     there.begin(nc.Phase("probe", {"S": nc.Patterns(U)}, plasticity=False))
     np.testing.assert_allclose(show(there, U).read("E", "r"), show(here, U).read("E", "r"), rtol=0, atol=1e-9)
-
-
-# -- what is refused -------------------------------------------------------------------------------------------------------
-
-LATERAL = nc.Circuit(
-    "lateral",
-    [nc.Population("S", 6), nc.Population("E", 5, RECTIFIED, parameters=TAU),
-     nc.Population("I", 5, RECTIFIED, parameters=TAU, sign="inhibitory")],
-    [nc.Synapses("S", "E", weights=0.5), nc.Synapses("E", "I", weights=0.1), nc.Synapses("I", "E", weights=0.1),
-     nc.Synapses("I", "I", weights=0.1)],
-)  # fmt: skip
-FEW, MANY = learning_circuit(n_e=8), learning_circuit()
-STEPS = (nc.Window("50 ms", plastic=False, step="1 ms"), nc.Window("50 ms"))
-REFUSED: dict[str, tuple[nc.Circuit, nc.Phase, dict, str]] = {
-    "integration": (
-        feed_forward(None, "dr/dt = (tanh(drive + 0.1*r) - r)/tau : 1"), learning(), {},
-        r"populations 'E' are brought to rest by integration or row by row, not by products; use device='cpu'"),
-    "rows one by one": (
-        LATERAL, learning(), {},
-        r"populations 'E' and 'I' inhibit each other by other pathways than .* solved on its own; use device='cpu'"),
-    "an exact frozen phase": (
-        MANY, learning(plasticity=False), {},
-        r"phase 'learn' asks a tolerance of 1e-06 of populations .*; raise it, for example to 1e-05, or use device='cpu'"),
-    "an exact learning phase": (MANY, learning(), {"learning_tolerance": 1e-7}, r"asks a learning_tolerance of 1e-07 of"),
-    "a solver of the host": (FEW, learning(), {"solver": "relaxation"},
-                             r"solver 'relaxation' runs on the processor alone; leave it at 'auto', or use device='cpu'"),
-    "a phase of a circuit that never learns": (
-        nc.Circuit("still", MANY.populations, [dataclasses.replace(s, rule=None) for s in MANY.synapses]),
-        learning(plasticity={"E": 0.0}), {}, r"asks a tolerance of 1e-06 of populations"),
-    "tied pathways that transmit differently": (
-        nc.Circuit("unlike", MANY.populations, [*MANY.synapses[:2], dataclasses.replace(
-            MANY.synapses[2], transmits="w**2*r_pre")]),
-        learning(), {}, r"by other pathways than a few linear units or tied ones"),
-    "small steps": (FEW, learning(timetable=STEPS), {},
-                    r"phase 'learn' takes steps within presentations, too small for a device; use device='cpu'"),
-    "sparse stimuli": (
-        FEW, learning(nc.Patterns(csr_array(U)).shuffled()), {},
-        r"phase 'learn' shows 'S' a sparse stimulus, .*give dense arrays, as those of toarray\(\), or use device='cpu'"),
-    "functions of the host": (
-        feed_forward(None, "dr/dt = (exprel(drive) - r)/tau : 1"), learning(), {},
-        r"population 'E': a device has no function exprel\(\); use device='cpu'"),
-}  # fmt: skip
-
-
-@needs_torch
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_a_device_cannot_run_is_refused_before_the_run(name: str) -> None:
-    """With one reason and the remedy. Rejects a run that falls back to the host, and a reason that is not the one."""
-    circuit, phase, settings, words = REFUSED[name]
-    with pytest.raises(nc.UnsupportedError, match=words) as caught:
-        run(circuit, phase, engine=nc.SteadyState(batch=10, device="torch:cpu", **settings))
-    assert len(str(caught.value).splitlines()) == 3, caught.value  # the circuit, the one reason, the engines that can
-    if "relaxation" not in settings.values():
-        run(circuit, phase, engine=nc.SteadyState(batch=10, **settings))  # the remedy is one
-
-
-@needs_torch
-def test_a_stimulus_that_turns_out_sparse_is_refused() -> None:
-    """Of a stimulus of the user's own, of which nothing is known before. Rejects an array of objects that stays here."""
-    simulation = alive(learning_circuit(), U, nc.SteadyState(batch=10, device="torch:cpu"))
-    with pytest.raises(nc.UnsupportedError, match="a stimulus is sparse, which products on a device do not use"):
-        show(simulation, csr_array(U))
-
-
-@needs_torch
-def test_a_gain_that_turns_negative_is_not_relaxed_on_the_host() -> None:
-    """Rejects a fall back to integration in the middle of a run."""
-    gain = "dr/dt = (rectify(drive) - gain*r)/tau : 1\ndgain/dt = -20*r**2/second : 1 (slow)"
-    cells = nc.Population("E", 3, gain, parameters=TAU, initial={"gain": 1.0})
-    circuit = nc.Circuit(
-        "gain", [nc.Population("S", 6), cells, nc.Population("I", 1, "dr/dt = (drive - r)/tau : 1", parameters=TAU,
-                                                            sign="inhibitory")],
-        [nc.Synapses("S", "E", weights=0.5), nc.Synapses("E", "I", weights=0.1), nc.Synapses("I", "E", weights=0.1)],
-    )  # fmt: skip
-    with pytest.raises(
-        nc.UnsupportedError, match=r"are not brought to rest by products.*'torch:cpu'. Use device='cpu'"
-    ):
-        run(circuit, learning(), engine=nc.SteadyState(batch=10, device="torch:cpu"))
-
-
-@needs_torch
-def test_gradient_steps_need_symmetric_weights() -> None:
-    """Rejects a fixed point of steps that follow no gradient, or rows that are solved on the host after all."""
-    like = arrays.prototype("torch:cpu")
-    matrix, b = (np.asarray(x, like=like) for x in (np.array([[1.0, 0.5], [0.2, 1.0]]), np.ones((10, 2))))
-    with pytest.raises(nc.UnsupportedError, match=r"lateral weights are not symmetric, .*Use device='cpu'"):
-        ThresholdLinearSolver(1e-3).solve(matrix, b)
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_a_clamp_of_units_that_mediate_is_that_of_numpy(device: str) -> None:
-    """By gradient steps, then at once. Rejects a clamped unit that goes on inhibiting by what it receives."""
-    clamped = learning(record=ACTIVITY, interventions=[nc.Clamp("I", 0.2, units=[0]), nc.Clamp("E", 0.1, units=[1])])
-    for circuit, tolerance in ((MANY, 1e-3), (FEW, 1e-10)):
-        ours, theirs = both(circuit, clamped, device=device, learning_tolerance=1e-5)
-        agree(ours, theirs, tolerance)
-
-
-@needs_torch
-def test_arrays_of_host_and_device_do_not_mix() -> None:
-    """Rejects copies that nobody asked for, of which a GPU would make one for every call."""
-    there = np.ones((2, 3), like=arrays.prototype("torch:cpu"))
-    for mixed in (
-        lambda: there + np.ones((2, 3)),
-        lambda: np.ones((2, 3)) @ there.T,
-        lambda: np.asarray(there),
-        lambda: np.multiply(there, 2.0, out=np.ones((2, 3))),
-        lambda: there.__setitem__(0, np.ones(3)),
-    ):
-        with pytest.raises(
-            nc.UnsupportedError, match=r"device='torch:cpu'\): .* does not (come to the host|go there) unasked"
-        ):
-            mixed()
-    for unknown, words in (
-        (lambda: np.median(there), r"np\.median does not run there\. Use device='cpu'"),
-        (lambda: np.add.accumulate(there), r"np\.add\.accumulate does not run there"),
-        (lambda: np.add(there, 1.0, where=there > 0), r"np\.add with \['where'\] does not run there"),
-    ):
-        with pytest.raises(nc.UnsupportedError, match=words):
-            unknown()
-    np.testing.assert_array_equal(arrays.host(there + 1.0), np.full((2, 3), 2.0))
-
-
-@pytest.mark.parametrize("device", ["gpu", "torch", "torch:cuda", "cuda:", "cuda:x", "CPU", "mps", 0, None])
-def test_a_bad_name_of_a_device_is_refused(device: Any) -> None:
-    """Rejects a name that is passed on and fails in torch, or is taken for the processor."""
-    with pytest.raises(nc.ValidationError, match=r"SteadyState.device: .* Allowed: 'cpu' \(NumPy\), 'cuda', 'cuda:0'"):
-        nc.SteadyState(device=device)
-
-
-@needs_torch
-def test_a_gpu_that_is_not_there_is_named_with_those_that_are() -> None:
-    """Rejects a run on another device than the one that was asked for, and an error in torch's words."""
-    words = r"device 'cuda:99' is not there; torch finds (no|\d+) GPUs?\. Use one of: 'cpu', 'torch:cpu'"
-    engine = nc.SteadyState(batch=10, device="cuda:99")
-    with pytest.raises(nc.UnsupportedError, match=words):
-        run(krotov2019.circuit(6, 10), learning(), engine=engine)
-    with pytest.raises(nc.UnsupportedError, match=words):
-        engine.open(nc.compile_circuit(krotov2019.circuit(6, 10)), Streams(0))
-
-
-def test_without_torch_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rejects an import at the top, an error of the import itself, and a run with NumPy that needs torch."""
-    imports = builtins.__import__
-
-    def without(name: str, *rest: Any, **settings: Any) -> Any:
-        if name == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-        return imports(name, *rest, **settings)
-
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
-    monkeypatch.setattr(builtins, "__import__", without)
-    for device in ("cuda", "torch:cpu"):
-        with pytest.raises(
-            nc.UnsupportedError, match=rf"device '{device}' needs torch.*pip install 'neurocircuits\[torch\]'"
-        ):
-            run(krotov2019.circuit(6, 10), learning(), engine=nc.SteadyState(batch=10, device=device))
-    run(krotov2019.circuit(6, 10), learning(), engine=nc.SteadyState(batch=10))
 
 
 def test_what_is_declared_says_where_it_runs() -> None:
