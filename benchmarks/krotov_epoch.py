@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, pairwise
 
 import numpy as np
 
 import neurocircuits as nc
-from benchmarks.harness import InTurn, Result, one_thread, result
+from benchmarks.harness import ROUNDS, InTurn, Result, one_thread, result
 from benchmarks.learning_mnist import images
+from neurocircuits.engines.arrays import missing
 from neurocircuits.engines.base import Simulation
 from neurocircuits.models import krotov2019
 
@@ -66,8 +69,31 @@ def timed(
     return watch
 
 
+def epochs(data: np.ndarray, device: str, n_epochs: int) -> list[float]:
+    """Return the seconds of wall time of each epoch on a device, after one that is not counted."""
+    ends: list[float] = []
+
+    def watch(simulation: Simulation, n_presentations: int) -> bool:
+        ends.append(time.perf_counter())
+        return False
+
+    protocol = nc.Protocol([nc.Phase("learn", {"S": nc.Patterns(data)}, epochs=1 + n_epochs)])
+    circuit = krotov2019.circuit(784, HIDDEN, p=P, k=K, delta=DELTA, step=nc.LargestChange(SIZE))
+    engine = nc.SteadyState(batch=BATCH, dtype="float32", device=device)
+    nc.run(circuit, protocol, engine, progress=False, watch=watch, watch_every=len(data))
+    return [end - start for start, end in pairwise(ends)]
+
+
+def beside(data: np.ndarray, device: str, what: str, n_epochs: int) -> Result:
+    """Return the time of an epoch on a device beside that with NumPy on one thread."""
+    with one_thread():
+        ours, numpys = (epochs(data, where, n_epochs) for where in (device, "cpu"))
+    name = f"an epoch of {len(data)} images with device={device!r}, 784-{HIDDEN}, batch {BATCH}, float32, {what}"
+    return result(name, ours, numpys, "s of wall time", "NumPy on one thread")
+
+
 def run(quick: bool = False) -> list[Result]:
-    """Time a minibatch against both references, then against the number of hidden units."""
+    """Time a minibatch against both references, against the number of hidden units, and an epoch on a GPU."""
     values, what = images(1000 if quick else 10_000)
     data = values.astype(np.float32)
     found = []
@@ -82,4 +108,8 @@ def run(quick: bool = False) -> list[Result]:
         watch = timed(data, hidden, bare, quick)
         name = f"the same with {hidden} hidden units"
         found.append(result(name, watch.rounds(0, 1e-3), watch.rounds(1, 1e-3), "ms", "the bare product, float32"))
+    if reason := missing("cuda"):
+        print(f"krotov_epoch: no time per epoch with device='cuda': {reason}", file=sys.stderr)
+    else:
+        found.append(beside(data, "cuda", what, 1 if quick else ROUNDS))
     return found

@@ -12,9 +12,9 @@ import pytest
 
 import benchmarks
 import neurocircuits as nc
-from benchmarks import dense_step, learning_mnist, zanola
+from benchmarks import dense_step, krotov_epoch, learning_mnist, zanola
 from benchmarks.__main__ import main
-from benchmarks.harness import Result, result
+from benchmarks.harness import InTurn, Result, result
 from neurocircuits.models import seung2018, zanola2021
 from neurocircuits.randomness import Streams
 
@@ -37,6 +37,25 @@ def test_a_benchmark_prints_json(
     for line in found["results"]:
         assert all(np.isfinite(line[key]) and line[key] > 0 for key in ("value", "reference", "ratio", "low", "high"))
         assert line["low"] <= line["ratio"] <= line["high"]
+
+
+def test_an_epoch_on_a_device_is_timed_beside_numpy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rejects times of fewer epochs than were asked for, or that count the first, and silence where there is no GPU."""
+    pytest.importorskip("torch", reason="torch is not installed; get it with: pip install 'neurocircuits[torch]'")
+    data = np.random.default_rng(0).random((200, 784), dtype=np.float32)
+    monkeypatch.setattr(krotov_epoch, "HIDDEN", 20)
+    for device in ("cpu", "torch:cpu"):
+        found = krotov_epoch.epochs(data, device, 3)
+        assert len(found) == 3
+        assert min(found) > 0
+    assert "200 images with device='torch:cpu', 784-20" in str(krotov_epoch.beside(data, "torch:cpu", "noise", 2))
+    monkeypatch.setattr(krotov_epoch, "missing", lambda device: f"device {device!r} is not there")
+    monkeypatch.setattr(krotov_epoch, "timed", lambda *_: InTurn(lambda simulation: lambda: None, 1, 1))
+    monkeypatch.setattr(krotov_epoch, "result", lambda *_: "a line")
+    krotov_epoch.run(quick=True)
+    assert "no time per epoch with device='cuda': device 'cuda' is not there" in capsys.readouterr().err
 
 
 def test_every_module_with_a_run_is_listed() -> None:

@@ -47,7 +47,7 @@ def _integer_power(base: Any, exponent: int) -> Any:
 NUMPY_FUNCTIONS: dict[str, Any] = {
     "rectify": lambda x: np.maximum(x, 0.0),
     "clip": np.clip,
-    "int": lambda x: np.asarray(x).astype(int),
+    "int": lambda x: (x if hasattr(x, "astype") else np.asarray(x)).astype(int),  # wherever x is
     "logical_and": np.logical_and,
     "logical_or": np.logical_or,
     "logical_not": np.logical_not,

@@ -15,6 +15,7 @@ from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.protocol import Clamp, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.declare.weights import first_illegal
+from neurocircuits.engines.arrays import CPU, host, on_host
 from neurocircuits.engines.learning import Learner
 from neurocircuits.engines.memory import too_dense
 from neurocircuits.engines.values import WeightStore, initial_values
@@ -112,11 +113,11 @@ class Simulation(ABC):
         SI parameters, by population or pathway.
     """
 
-    def __init__(self, plan: Plan, streams: Streams, dtype: str = "float64") -> None:
+    def __init__(self, plan: Plan, streams: Streams, dtype: str = "float64", device: str = CPU) -> None:
         self.plan, self.streams = plan, streams
         self.parameters = plan.with_parameters({})
-        self.store = WeightStore(plan, streams, dtype)
-        self.values = initial_values(plan, self.parameters, dtype, streams)
+        self.store = WeightStore(plan, streams, dtype, device)
+        self.values = initial_values(plan, self.parameters, dtype, streams, self.store.like)
         self.learner = Learner(plan, self.store, self.values, self.parameters)
         self.phase: Phase | None = None
         self._learners = plan.learners
@@ -142,7 +143,9 @@ class Simulation(ABC):
                     if intervention.units is None
                     else np.isin(np.arange(n_units), intervention.units)
                 )
-                earlier = self.values[intervention.population].clamp or (np.zeros_like(mask), np.zeros(n_units))
+                mask = np.asarray(mask, like=self.store.like)
+                nothing = np.zeros_like(mask), np.zeros(n_units, like=mask)
+                earlier = self.values[intervention.population].clamp or nothing
                 held = np.where(mask, float(intervention.value), earlier[1])
                 self.values[intervention.population].clamp = (mask | earlier[0], held)
             elif isinstance(intervention, Scale) and not resumed:
@@ -151,7 +154,8 @@ class Simulation(ABC):
                 if pathway.name in self.store.pairs:
                     chosen = intervention.chosen(*self.store.pairs[pathway.name])
                 else:
-                    chosen = intervention.mask(array.shape) & (True if exists is None else exists)
+                    chosen = np.asarray(intervention.mask(array.shape), like=array)
+                    chosen = chosen & (True if exists is None else exists)
                 array[chosen] = np.clip(array[chosen] * intervention.factor, *pathway.bounds)
                 self.store.changed(pathway.name)
 
@@ -171,6 +175,10 @@ class Simulation(ABC):
     def learns(self) -> bool:
         """Return whether anything learns at any time of the present phase."""
         return bool(self._learners) and self.phase is not None and not self.phase.frozen(self._learners)
+
+    def slow(self, name: str, variable: str) -> np.ndarray:
+        """Return a slow variable of a population, or what it reads out, (unit,), on the host."""
+        return np.broadcast_to(host(self.values[name][variable]), (self.plan.populations[name].n_units,))
 
     @abstractmethod
     def go(self, feed: Feed, observe: Observer) -> None:
@@ -197,10 +205,10 @@ class Simulation(ABC):
 
     def state(self) -> State:
         """Return a copy of everything that changes, as arrays by name."""
-        state: State = {f"weights/{name}": array.copy() for name, array in self.store.arrays.items()}
+        state: State = {f"weights/{name}": np.array(host(array)) for name, array in self.store.arrays.items()}
         for name, values in self.values.items():
             if not self.plan.populations[name].is_source:
-                state |= {f"values/{name}/{key}": np.array(value) for key, value in values.data.items()}
+                state |= {f"values/{name}/{key}": np.array(host(value)) for key, value in values.data.items()}
         return state
 
     def load(self, state: State) -> None:
@@ -226,17 +234,19 @@ class Simulation(ABC):
                 )
         for name, array in self.store.arrays.items():
             if array.flags.writeable:
-                array[...] = state[f"weights/{name}"]
+                array[...] = np.asarray(state[f"weights/{name}"], like=array)
                 self.store.changed(name)
         for key, value in state.items():
             kind, _, rest = key.partition("/")
             if kind == "values":
                 name, _, variable = rest.partition("/")
-                own = self.values[name].data.get(variable)
-                if isinstance(own, np.ndarray) and own.shape == value.shape and own.flags.writeable:
-                    own[...] = value  # other objects may hold this buffer
+                own: Any = self.values[name].data.get(variable)
+                fresh = np.array(value, like=self.store.like)
+                kept = isinstance(own, np.ndarray) or not on_host(own)
+                if kept and own.shape == value.shape and own.flags.writeable:
+                    own[...] = fresh  # other objects may hold this buffer
                 else:
-                    self.values[name].data[variable] = np.array(value)
+                    self.values[name].data[variable] = fresh
 
 
 def rows_of(presentations: Presentations, rows: slice) -> Presentations:

@@ -12,6 +12,7 @@ import numpy as np
 from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import NOTHING, Phase, Protocol, Scale
 from neurocircuits.declare.stimulus import Presentations
+from neurocircuits.engines.arrays import dense
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation, rows_of
 from neurocircuits.engines.brian2_events import LEARNING, EventPathways, Traces, spiking_parts
 from neurocircuits.engines.brian2_live import (
@@ -28,7 +29,7 @@ from neurocircuits.engines.brian2_windows import TimedWindow, timed_windows
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.held import HeldLearning
 from neurocircuits.engines.products import DenseProducts
-from neurocircuits.engines.values import contribution, dense, received
+from neurocircuits.engines.values import contribution, received
 from neurocircuits.errors import DivergenceError, ValidationError
 from neurocircuits.randomness import Streams
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurocircuits.compile.plan import Plan
 from neurocircuits.declare.protocol import NOTHING, Protocol
-from neurocircuits.engines.values import dense
+from neurocircuits.engines.arrays import dense
 from neurocircuits.errors import UnsupportedError
 from neurocircuits.randomness import Streams
 

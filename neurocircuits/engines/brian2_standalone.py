@@ -22,13 +22,14 @@ import numpy as np
 from neurocircuits.compile.plan import Plan, PopulationPlan
 from neurocircuits.declare.protocol import NOTHING, Clamp, Phase, Protocol, Scale
 from neurocircuits.declare.steps import LargestChange
+from neurocircuits.engines.arrays import dense
 from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
 from neurocircuits.engines.brian2_objects import multiple, owned
 from neurocircuits.engines.brian2_program import Program
 from neurocircuits.engines.brian2_schedule import Schedule
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.products import DenseProducts
-from neurocircuits.engines.values import contribution, dense, received
+from neurocircuits.engines.values import contribution, received
 from neurocircuits.errors import DivergenceError, StorageError, UnsupportedError, ValidationError
 from neurocircuits.randomness import Streams
 

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import dgemm, sgemm
 
 from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import Aggregate, PathwayPlan, RulePlan
+from neurocircuits.engines.arrays import add_product, dense
 from neurocircuits.engines.gates import Layer, Pairs
-from neurocircuits.engines.values import PopulationValues, Sided, WeightStore, dense
+from neurocircuits.engines.values import PopulationValues, Sided, WeightStore
 
-_GEMM = {"d": dgemm, "f": sgemm}
 _BLOCK = 1 << 22  # values at a time where a drift is evaluated presentation by presentation
 
 
@@ -122,7 +121,8 @@ class Drift:
         for term, factor in zip(aggregate.terms, factors, strict=True):
             post, pre = _value(term.post, self._names, "r_post"), _value(term.pre, self._names, "r_pre")
             matrix = _weighted(term.weight, self._names, self._weights)
-            matrix = np.broadcast_to(1.0, self._weights.shape) if matrix is None else matrix
+            if matrix is None:
+                matrix = np.broadcast_to(np.asarray(1.0, like=self._weights), self._weights.shape)
             matrix = matrix if self._mask is None else matrix * self._mask
             summed, kept = (pre, post) if over_pre else (post, pre)
             if summed is None or np.ndim(summed) == 0:
@@ -136,9 +136,9 @@ class Drift:
         """Return the rows that change, where a gate of the postsynaptic side multiplies every term; None for all."""
         if not self.rule.gates:
             return None
-        alive = np.zeros(len(self._weights), dtype=bool)
+        alive = np.zeros(len(self._weights), dtype=bool, like=self._weights)
         for gate in self.rule.gates:
-            alive |= (np.asarray(self._names[gate]) != 0).any(axis=0)
+            alive |= (dense(self._names[gate]) != 0).any(axis=0)
         live = np.flatnonzero(alive)
         return live if 2 * len(live) < len(alive) else None
 
@@ -179,7 +179,7 @@ class Drift:
             weight = _weighted(term.weight, names, rows)
             if getattr(post, "ndim", 0) == 2 and getattr(pre, "ndim", 0) == 2:
                 post = dense(post) * (factor * constant / post.shape[0])
-                if k and weight is None and _add_product(post, pre, total):
+                if k and weight is None and add_product(post, pre, total):
                     continue
                 part = _product(post, pre, spare if k else total)
             else:
@@ -263,7 +263,7 @@ def mean(value: Any) -> Any:
         return value
     if value.shape[0] == 1 and isinstance(value, np.ndarray):
         return value[0]
-    return np.asarray(value.mean(axis=0)).ravel()
+    return dense(value.mean(axis=0)).ravel()
 
 
 def _outer(constant: float, post: Any, pre: Any) -> Any:
@@ -282,18 +282,3 @@ def _product(post: np.ndarray, pre: Any, out: np.ndarray) -> np.ndarray:
     else:
         out[...] = post.T @ pre
     return out
-
-
-def _add_product(post: np.ndarray, pre: Any, total: np.ndarray) -> bool:
-    """Add the same to ``total`` in place, which saves an array of its size; False if these arrays do not allow it."""
-    gemm = _GEMM.get(total.dtype.char)
-    arrays = (post, pre, total)
-    if (
-        gemm is None
-        or not total.size
-        or hasattr(pre, "toarray")
-        or any(a.dtype != total.dtype or not a.flags.c_contiguous for a in arrays)
-    ):
-        return False
-    gemm(1.0, pre.T, post.T, beta=1.0, c=total.T, trans_b=True, overwrite_c=True)
-    return True

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from neurocircuits.compile.expressions import Expression
-from neurocircuits.engines.values import dense
+from neurocircuits.engines.arrays import dense, on_host
 from neurocircuits.errors import ValidationError
 
 _FEW = 1 << 18  # multiplications up to which a dense product is the faster one
@@ -38,7 +38,7 @@ class Layer:
             self._found.append(found)
         _, rest, order = found
         if len(order) < rank:
-            rows = np.arange(len(rest))
+            rows = np.arange(len(rest), like=rest)
             while len(order) < rank:
                 if order:
                     rest[rows, order[-1]] = -np.inf
@@ -47,20 +47,20 @@ class Layer:
 
     def _copy(self, x: Any) -> np.ndarray:
         """Return a copy in an array that is used again."""
-        number, dtype = len(self._found), np.result_type(x, np.float32)
+        number, dtype = len(self._found), np.result_type(x.dtype, np.float32)
         if number == len(self._buffers) or (self._buffers[number].shape, self._buffers[number].dtype) != (
             x.shape,
             dtype,
         ):
-            self._buffers[number:] = [np.empty(x.shape, dtype)]
+            self._buffers[number:] = [np.empty(x.shape, dtype, like=x)]
         self._buffers[number][...] = x
         return self._buffers[number]
 
     def ranked(self, x: Any, k: Any) -> np.ndarray:
         """Return 1 where ``x`` (batch, unit) is the k-th largest of its row, else 0."""
         place = self.place(x, k)
-        gate = np.zeros(x.shape, np.result_type(x, np.float32))
-        gate[np.arange(len(place)), place] = 1.0
+        gate = np.zeros(x.shape, np.result_type(x.dtype, np.float32), like=x)
+        gate[np.arange(len(place), like=place), place] = 1.0
         return gate
 
     def evaluate(self, expression: Expression, values: Mapping[str, Any]) -> np.ndarray:
@@ -95,7 +95,7 @@ class Layer:
         pairs, turn = Pairs(places, names, len(self._found) > 1), iter(calls)
 
         def gate(x: Any, k: Any = 1) -> np.ndarray:
-            return (next(turn)[pairs.presentations] == pairs.unit).astype(np.result_type(x, np.float32))
+            return (next(turn)[pairs.presentations] == pairs.unit).astype(np.result_type(x.dtype, np.float32))
 
         gates = {"ranked": gate, "winner": gate}
         terms = {n: e.evaluate({name: pairs[name] for name in e.names}, gates) for n, e in expressions.items()}
@@ -120,9 +120,11 @@ class Layer:
             A new array.
         """
         n_alive, n, n_presentations = len(pairs.units), len(values), pairs.n_presentations
-        if n_alive * n_presentations * pre.shape[1] <= _FEW and not hasattr(pre, "toarray"):
-            gate = np.zeros((n_alive, n_presentations), values.dtype)
-            gate[np.repeat(np.arange(n_alive), np.diff(pairs.starts)), pairs.presentations] = values
+        few = n_alive * n_presentations * pre.shape[1] <= _FEW or not on_host(values)
+        if few and not hasattr(pre, "toarray"):
+            gate = np.zeros((n_alive, n_presentations), values.dtype, like=values)
+            rows = np.repeat(np.arange(n_alive, like=values), np.diff(pairs.starts))
+            gate[rows, pairs.presentations] = values
             return gate @ pre
         picks = self._picks
         if picks.shape != (n, n_presentations):
@@ -164,8 +166,8 @@ class Pairs(Mapping[str, Any]):
         order = picked.argsort(kind="stable")
         self.unit, self.presentations = picked[order], order % self.n_presentations
         if twice:
-            self.unit, self.presentations = np.unique((self.unit, self.presentations), axis=1)
-        first = np.ones(len(self.unit) + 1, dtype=bool)
+            self.unit, self.presentations = np.unique(np.stack((self.unit, self.presentations)), axis=1)
+        first = np.ones(len(self.unit) + 1, dtype=bool, like=self.unit)
         np.not_equal(self.unit[1:], self.unit[:-1], out=first[1:-1])
         self.starts = first.nonzero()[0]
         self.units = self.unit[self.starts[:-1]]

@@ -16,6 +16,7 @@ import numpy as np
 
 from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import Plan
+from neurocircuits.engines.arrays import dense
 from neurocircuits.engines.gates import Layer
 from neurocircuits.engines.held_rules import (
     ADDED,
@@ -33,7 +34,7 @@ from neurocircuits.engines.held_rules import (
     Moving,
     held_rule,
 )
-from neurocircuits.engines.values import PopulationValues, Sided, WeightStore, dense
+from neurocircuits.engines.values import PopulationValues, Sided, WeightStore
 
 Steps = list[Callable[[], Any]]
 

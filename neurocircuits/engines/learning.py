@@ -12,6 +12,7 @@ import numpy as np
 
 from neurocircuits.compile.plan import PathwayPlan, Plan
 from neurocircuits.declare.steps import Cap, LargestChange, PerUnit, Step, scheduled
+from neurocircuits.engines.arrays import dense
 from neurocircuits.engines.drifts import Drift, mean
 from neurocircuits.engines.values import PopulationValues, WeightStore
 from neurocircuits.errors import DivergenceError
@@ -113,8 +114,9 @@ class Learner:
     def _slow_variable(self, name: str, slow: str, seconds: float, factor: float, progress: float) -> np.ndarray:
         values, array = self.values[name], self.values[name].data[slow]
         step = values.plan.declaration.steps.get(slow)
-        drift = np.asarray(mean(values.plan.slow[slow](values)))
-        drift = drift if drift.shape == array.shape else np.broadcast_to(drift, array.shape)
+        drift = dense(mean(values.plan.slow[slow](values)))
+        if drift.shape != array.shape:
+            drift = np.broadcast_to(np.asarray(drift, like=array), array.shape)
         per_unit = values.data[step.name] if isinstance(step, PerUnit) else None
         change = _change(step, drift, seconds * factor, factor, progress, per_unit)
         if not np.isfinite(change.sum()) and (bad := np.flatnonzero(~np.isfinite(change))).size:

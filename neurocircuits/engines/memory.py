@@ -56,10 +56,21 @@ def needs(plan: Plan, protocol: Protocol) -> Needs:
     return Needs(total, memory + float(own[0]), disk + float(own[1]))
 
 
-def too_dense(plan: Plan, dtype: str) -> list[str]:
+def too_dense(plan: Plan, dtype: str, free: float | None = None, what: str = "memory") -> list[str]:
     """Return why the weight matrices do not fit into memory, with the numbers.
 
     A matrix is held once, as a mask too where it is sparse, and once more for each text of weights that is sent.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    dtype : str
+        Precision of weights.
+    free : float, optional
+        Bytes that are free; those of the machine unless given.
+    what : str
+        Name of the memory.
     """
     size, largest, most = 0.0, "", 0.0
     for name, pathway in plan.pathways.items():
@@ -69,10 +80,11 @@ def too_dense(plan: Plan, dtype: str) -> list[str]:
         size += (bytes_ := 0.0 if pathway.listed else held * float(n_post) * n_pre)
         if bytes_ > most:
             most, largest = bytes_, f"{name!r} of {n_post} x {n_pre}"
-    if size <= (free := available_memory()):
+    free = available_memory() if free is None else free
+    if size <= free:
         return []
     return [
-        f"the weight matrices of circuit {plan.circuit.name!r} need about {size / 2**30:.1f} GiB of memory, the "
+        f"the weight matrices of circuit {plan.circuit.name!r} need about {size / 2**30:.1f} GiB of {what}, the "
         f"largest is {largest}, and {free / 2**30:.1f} GiB are free; use fewer units, for a spiking circuit "
         "mean_field(circuit, per='population'), or a larger machine"
     ]

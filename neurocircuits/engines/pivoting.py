@@ -101,10 +101,10 @@ def active_sets(lateral: Mediated, b: np.ndarray, active: np.ndarray) -> tuple[n
     n, m = lateral.left.shape
     driving = lateral.right / lateral.diagonal
     pairs = (driving.T[:, :, None] * lateral.left[:, None, :]).reshape(n, m * m)
-    unity = np.eye(m).ravel()
+    unity = np.eye(m, like=b).ravel()
     x = np.zeros_like(b)
     slack = _SLACK * np.abs(b).max(axis=1, keepdims=True)
-    rows = np.arange(len(b))
+    rows = np.arange(len(b), like=b)
     done = 0
     for done in range(1, _BLOCK_ITERATIONS + 1):  # noqa: B007 (returned)
         mask = active.astype(float)

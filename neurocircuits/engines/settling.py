@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
 
 import numpy as np
 
 from neurocircuits.compile.plan import Loop, Plan
+from neurocircuits.engines.arrays import host, on_host
 from neurocircuits.engines.euler import EulerSteps
 from neurocircuits.engines.held_rules import Moving
 from neurocircuits.engines.solvers import LinearSolver, Solution, ThresholdLinearSolver, anderson
 from neurocircuits.engines.threshold_linear import ThresholdLinearLoop
 from neurocircuits.engines.values import PopulationValues, WeightStore, contribution
-from neurocircuits.errors import DivergenceError
+from neurocircuits.errors import DivergenceError, UnsupportedError
 
 Parts = dict[str, np.ndarray]
 _MOST_EVALUATIONS = 100_000  # of the right-hand sides, before a circuit counts as one that does not come to rest
@@ -76,7 +77,7 @@ class Settler:
         self.delivered = {}
         for loop in self.plan.loops:
             solution = self._loop(loop, n_rows, tolerance, warm)
-            residual = np.maximum(residual, solution.residual)
+            residual = np.maximum(residual, host(solution.residual))
             iterations = max(iterations, solution.iterations)
         return Solution(np.empty((n_rows, 0)), residual, iterations)
 
@@ -145,7 +146,9 @@ class Settler:
         for fed in inputs:
             total = totals.get(fed)
             n_units = self.plan.populations[name].n_units
-            self.values[name].data[fed] = np.zeros((n_rows, n_units), self.store.dtype) if total is None else total
+            if total is None:
+                total = np.zeros((n_rows, n_units), self.store.dtype, like=self.store.like)
+            self.values[name].data[fed] = total
 
     def _states(self, populations: tuple[str, ...], but: str = "") -> None:
         for name in populations:
@@ -154,7 +157,7 @@ class Settler:
             shape = (len(values.data["drive"]), population.n_units)
             for state, value in new.items():
                 fresh = np.shape(value) == shape and not any(value is known for known in values.data.values())
-                values.data[state] = value if fresh else np.array(np.broadcast_to(value, shape))
+                values.data[state] = value if fresh else np.array(np.broadcast_to(value, shape), like=self.store.like)
 
     def _solve_threshold_linear(self, loop: Loop, n_rows: int, tolerance: float, warm: bool) -> Solution:
         problem = self._problems.get(loop.populations)
@@ -177,7 +180,7 @@ class Settler:
         """Set all variables of a loop from the rates of its unknown populations."""
         known = {pathway.name for pathway in problem.outer}
         for name, place in problem.places.items():
-            self.values[name].data["r"] = np.ascontiguousarray(x[:, place])
+            self.values[name].data["r"] = np.ascontiguousarray(x[:, place], like=x)
         if mediators := problem.mediators:
             self.feed(mediators, n_rows, known)
             self._states(mediators)
@@ -209,7 +212,16 @@ class Settler:
         for name, state, place in layout:
             self.values[name].data[state] = x[:, place]
 
+    def _check_here(self, populations: Iterable[str]) -> None:
+        """Refuse to iterate or integrate anywhere but on the host."""
+        if not on_host(self.store.like):
+            raise UnsupportedError(
+                f"Populations {' and '.join(populations)} are not brought to rest by products, and nothing else runs "
+                f"on the device {self.store.device!r}. Use device='cpu'."
+            )
+
     def _iterate(self, loop: Loop, n_rows: int, tolerance: float, warm: bool) -> Solution:
+        self._check_here(loop.populations)
         layout = self._layout(loop)
 
         def step(x: np.ndarray) -> np.ndarray:
@@ -244,6 +256,7 @@ class Settler:
         if not layout:
             self.feed(loop.populations, n_rows)
             return Solution(np.empty((n_rows, 0)), np.zeros(n_rows), 0)
+        self._check_here(loop.populations)
         x = self._gather(layout, n_rows, warm)
         horizon, evaluations = 0.01, 0
         residual = np.full(n_rows, np.inf)
@@ -301,6 +314,7 @@ class Settler:
         known : bool
             Whether neither sources nor weights have changed since the last call.
         """
+        self._check_here(self.plan.driven)
         sources = [p for p in self.plan.pathways.values() if self.plan.populations[p.pre].is_source]
         self.delivered = {
             p.name: self.delivered[p.name] if known else contribution(p, self.store, self.values[p.pre], n_rows)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurocircuits.engines.arrays import on_host
 from neurocircuits.engines.pivoting import Mediated, active_set, active_sets
+from neurocircuits.errors import UnsupportedError
 
 _CHECK_EVERY = 25
 _FEW_ROWS = 4  # so few rows are solved exactly at once, which costs less than gradient steps
@@ -40,6 +42,11 @@ class Solution:
     iterations: int
 
 
+def solves_every_row(tolerance: float) -> bool:
+    """Return whether every row is solved exactly and on its own at a tolerance."""
+    return tolerance <= _EXACT
+
+
 def complementarity_residual(matrix: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return, per row, max over units of |b - L x| where x > 0 and [b - L x]_+ where x = 0, relative to max |b|."""
     slack = b - x @ matrix.T
@@ -56,7 +63,7 @@ def largest_eigenvalue(matrix: np.ndarray) -> float:
     """
     if matrix.min() < 0:
         return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1])
-    v = np.ones(len(matrix))
+    v = np.ones(len(matrix), like=matrix)
     bound = np.inf
     for _ in range(30):
         product = matrix @ v
@@ -101,17 +108,24 @@ class ThresholdLinearSolver:
         """
         if not b.size:
             return Solution(b.copy(), np.zeros(len(b)), 0)
-        exact, many, warm = self.tolerance <= _EXACT, len(b) > _FEW_ROWS, start is not None and start.shape == b.shape
+        here = on_host(b)  # elsewhere no row is solved on its own; its residual says how far it is from rest
+        exact, many = here and solves_every_row(self.tolerance), len(b) > _FEW_ROWS or not here
+        warm = start is not None and start.shape == b.shape
         x = np.maximum(start, 0.0) if start is not None and warm else np.zeros_like(b)
         symmetric = bool(np.abs(matrix - matrix.T).max() <= _ASYMMETRY * np.abs(matrix).max())
         iterations, unsolved, residual = 0, np.arange(len(b)), np.full(len(b), np.inf)
         if many and mediated is not None:
             x, iterations = active_sets(mediated, b, x > 0 if warm else b > 0)
+        elif not here and not symmetric:
+            raise UnsupportedError(
+                "SteadyState: lateral weights are not symmetric, so presentations are not solved together, which they "
+                "are on a device. Use device='cpu'."
+            )
         elif many and symmetric:
             x, iterations = self._gradient(matrix, b, x, _GUESS if exact else self.tolerance)
         if not exact and (many or warm):
             residual = complementarity_residual(matrix, b, x)
-            unsolved = np.flatnonzero(~(residual <= self.tolerance))
+            unsolved = np.flatnonzero(~(residual <= self.tolerance)) if here else unsolved[:0]
         for row in unsolved:
             x[row] = active_set(matrix, b[row], x[row] > 0, symmetric)
         if len(unsolved):
@@ -130,11 +144,11 @@ class ThresholdLinearSolver:
         if not 0 < largest < np.inf:
             return x, 0
         step = 1.0 / largest
-        iterate = np.eye(len(matrix)) - step * matrix  # z - step*(L z - b) = z @ iterate + step*b
+        iterate = np.eye(len(matrix), like=matrix) - step * matrix  # z - step*(L z - b) = z @ iterate + step*b
         iterate = iterate.astype(b.dtype)
         offset = step * b
         previous, z = x, x.copy()
-        momentum = np.ones((len(b), 1), dtype=b.dtype)
+        momentum = np.ones((len(b), 1), dtype=b.dtype, like=b)
         new = np.empty_like(b)
         moved = np.empty_like(b)
         done = 0

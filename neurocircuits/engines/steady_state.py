@@ -13,8 +13,10 @@ from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.protocol import NOTHING, Protocol
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.declare.stimulus import Presentations
+from neurocircuits.engines.arrays import CPU, DEVICES, host, is_device, placed
 from neurocircuits.engines.base import Engine, Feed, Observer, Readings, Simulation
 from neurocircuits.engines.held import HeldLearning
+from neurocircuits.engines.refusals import refused
 from neurocircuits.engines.settling import Settler
 from neurocircuits.engines.values import received
 from neurocircuits.errors import DivergenceError, ValidationError
@@ -45,11 +47,22 @@ class SteadyState(Engine):
         do not need.
     dtype : {"float64", "float32"}
         Precision of weights.
+    device : str
+        Where a run computes: ``"cpu"`` with NumPy; ``"cuda"`` or, by number, ``"cuda:1"`` on a GPU with torch;
+        ``"torch:cpu"`` in the same way with torch on the processor, which shows what a GPU would do.
 
     Raises
     ------
     ValidationError
         If a value is not allowed.
+
+    Notes
+    -----
+    On a device weights, variables, ranks, drifts and steps stay there; stimuli go over batch by batch, and what is
+    recorded, kept in checkpoints or asked for by ``state()`` comes back as NumPy's arrays. A GPU pays where batches
+    and layers are large. Equal seeds draw equal weights and stimuli on all devices, and a device rounds in its own way.
+    What comes to rest by products runs there: populations without a loop, and threshold-linear loops that a few linear
+    units mediate, or tied pathways to and fro. All else is refused before a run, with its reason.
     """
 
     batch: int = 1
@@ -59,6 +72,7 @@ class SteadyState(Engine):
     solver: str = "auto"
     max_iterations: int = 150
     dtype: str = "float64"
+    device: str = CPU
 
     name = "steady-state"
 
@@ -74,6 +88,8 @@ class SteadyState(Engine):
             raise ValidationError(f"SteadyState.solver: {self.solver!r}. Allowed: {', '.join(map(repr, SOLVERS))}.")
         if self.dtype not in ("float64", "float32"):
             raise ValidationError(f"SteadyState.dtype: {self.dtype!r}. Allowed: 'float64', 'float32'.")
+        if not is_device(self.device):
+            raise ValidationError(f"SteadyState.device: {self.device!r}. Allowed: {DEVICES}.")
 
     def reads(self, circuit: Circuit) -> Circuit:
         """Return the circuit that is run: the mean field of one that spikes, where its transfer functions are given."""
@@ -93,6 +109,9 @@ class SteadyState(Engine):
                 reasons.append(f"population {name!r} is spiking and has no transfer function, so no mean field")
             elif population.random:
                 reasons.append(f"population {name!r} draws random numbers, so it never comes to rest")
+        if self.device != CPU:
+            tolerances = {what: getattr(self, what) for what in ("tolerance", "learning_tolerance")}
+            reasons += refused(plan, protocol, self.device, self.dtype, self.solver, tolerances)
         return reasons
 
     def open(self, plan: Plan, streams: Streams) -> SteadyStateSimulation:
@@ -104,7 +123,7 @@ class SteadyStateSimulation(Simulation):
     """A circuit that settles and learns, batch by batch."""
 
     def __init__(self, engine: SteadyState, plan: Plan, streams: Streams) -> None:
-        super().__init__(plan, streams, engine.dtype)
+        super().__init__(plan, streams, engine.dtype, engine.device)
         self.engine = engine
         self.settler = Settler(plan, self.store, self.values, engine.solver, engine.max_iterations)
         self.held = HeldLearning(plan, self.store, self.values, self.parameters)
@@ -125,7 +144,8 @@ class SteadyStateSimulation(Simulation):
         n_rows, scale = len(durations), self.scale(progress)
         for name, part in parts.items():
             if name != NOTHING:
-                self.values[name].data["r"] = part.values.astype(self.store.dtype, copy=False)
+                shown = part.values.astype(self.store.dtype, copy=False)
+                self.values[name].data["r"] = placed(shown, self.store.like)
         learning = self.learns()
         if learning and n_rows > 1 and durations.min() != durations.max():
             raise ValidationError(
@@ -192,14 +212,14 @@ class SteadyStateSimulation(Simulation):
         if (residual <= max(tolerance, 1e-9)).all():
             return
         row = int(np.argmax(np.where(np.isnan(residual), np.inf, residual)))
-        first = next(iter(parts.values()))
+        first, there = next(iter(parts.values())), "" if self.engine.device == CPU else " with device='cpu'"
         names = ", ".join(self.plan.driven)
         raise DivergenceError(
             f"SteadyState: no steady state of {names} within the tolerance {tolerance:g} for row "
             f"{int(first.index[row])} of the stimulus "
             f"(residual {residual[row]:.3g}). Scale the stimulus or the weights down, lower the learning rate, raise "
             "the tolerance or "
-            f"max_iterations, or use solver='relaxation'."
+            f"max_iterations, or use solver='relaxation'{there}."
         )
 
     def _check_signs(self) -> None:
@@ -227,8 +247,9 @@ class SteadyStateSimulation(Simulation):
     def _read(self, name: str, variable: str) -> np.ndarray:
         values = self.values[name]
         if variable in ("excitation", "inhibition"):
-            return received(self.plan, self.values, self.settler.delivered, name, 1 if variable == "excitation" else -1)
+            sign = 1 if variable == "excitation" else -1
+            return host(received(self.plan, self.values, self.settler.delivered, name, sign))
         n_rows = next(v.shape[0] for v in values.data.values() if np.ndim(v) == 2)
-        value = values[variable]
+        value = host(values[variable])
         value = value.toarray() if hasattr(value, "toarray") else value
         return np.broadcast_to(value, (n_rows, values.plan.n_units))

@@ -64,18 +64,18 @@ class ThresholdLinearLoop:
         self.mediators = loop.eliminated if loop.rectified else ()
         self.places, self.n_units = _places(plan, loop.rectified or loop.eliminated)
         self._mediators, self._n_mediators = _places(plan, self.mediators)
-        inner = [p for p in plan.pathways.values() if p.pre in loop.populations and p.post in loop.populations]
-        self._direct = [p for p in inner if p.pre in self.places and p.post in self.places]
-        self._incoming = [p for p in inner if p.post in self._mediators]
-        self._outgoing = [p for p in inner if p.pre in self._mediators]
+        self._direct, self._incoming, self._outgoing = _inner(plan, loop)
+        self._few, _ = structure(plan, loop)
         self.outer = [p for p in plan.pathways.values() if p.post in loop.populations and p.pre not in loop.populations]
 
     def lateral(self) -> Lateral:
         """Return the lateral matrix of the present weights and slow variables."""
-        diagonal = np.empty(self.n_units)
+        like = self.store.like
+        diagonal = np.empty(self.n_units, like=like)
         for name, place in self.places.items():
             diagonal[place] = self._response(name).stiffness(self.values[name])
-        left, right = np.zeros((self.n_units, self._n_mediators)), np.zeros((self._n_mediators, self.n_units))
+        left = np.zeros((self.n_units, self._n_mediators), like=like)
+        right = np.zeros((self._n_mediators, self.n_units), like=like)
         for p in self._outgoing:
             left[self.places[p.post], self._mediators[p.pre]] -= p.applied_sign * self._weights(p)
         for p in self._incoming:
@@ -89,8 +89,7 @@ class ThresholdLinearLoop:
         matrix.ravel()[:: self.n_units + 1] += diagonal
         for p in self._direct:
             matrix[self.places[p.post], self.places[p.pre]] -= p.applied_sign * self._weights(p)
-        few = 0 < self._n_mediators <= min(_FEW_MEDIATORS, self.n_units // 2)
-        return Lateral(matrix, Mediated(diagonal, left, right) if few and not self._direct else None)
+        return Lateral(matrix, Mediated(diagonal, left, right) if self._few else None)
 
     def drive(self, outer: Mapping[str, np.ndarray], n_rows: int) -> np.ndarray:
         """Return b, (batch, n): what offsets and the rest of the circuit give, also by way of linear populations.
@@ -102,7 +101,7 @@ class ThresholdLinearLoop:
         n_rows : int
             Presentations in the batch.
         """
-        b = np.empty((n_rows, self.n_units))
+        b = np.empty((n_rows, self.n_units), like=self.store.like)
         for name, place in self.places.items():
             b[:, place] = self._response(name).offset(self.values[name])
         for p in self.outer:
@@ -123,7 +122,8 @@ class ThresholdLinearLoop:
         if not into and clamp is None:
             return None
         shape = (n_rows, self.plan.populations[name].n_units)
-        sent = np.broadcast_to(sum(into, np.zeros((n_rows, 1))) / self._stiffness(name), shape)
+        nothing = np.zeros((n_rows, 1), like=self.store.like)
+        sent = np.broadcast_to(sum(into, nothing) / self._stiffness(name), shape)
         return sent if clamp is None else np.where(clamp[0], clamp[1], sent)
 
     def solve(
@@ -147,7 +147,7 @@ class ThresholdLinearLoop:
         clamps = {name: clamp for name in self.places if (clamp := self.values[name].clamp) is not None}
         if not clamps:
             return solver.solve(lateral.matrix, b, start, lateral.mediated)
-        held, fixed = np.zeros(self.n_units), np.zeros(self.n_units, dtype=bool)
+        held, fixed = np.zeros(self.n_units, like=b), np.zeros(self.n_units, dtype=bool, like=b)
         for name, (mask, value) in clamps.items():
             fixed[self.places[name]], held[self.places[name]] = mask, np.where(mask, value, 0.0)
         free = np.flatnonzero(~fixed)
@@ -158,7 +158,7 @@ class ThresholdLinearLoop:
         return Solution(x, solution.residual, solution.iterations)
 
     def _present(self, n_rows: int) -> np.ndarray:
-        start = np.zeros((n_rows, self.n_units))
+        start = np.zeros((n_rows, self.n_units), like=self.store.like)
         for name, place in self.places.items():
             if len(self.values[name]["r"]) == n_rows:
                 start[:, place] = self.values[name]["r"]
@@ -173,6 +173,40 @@ class ThresholdLinearLoop:
     def _weights(self, pathway: PathwayPlan) -> np.ndarray:
         weights, scale = self.store.transmitted(pathway, 0), self.store.scales[pathway.name][0]
         return weights if scale == 1.0 else weights * scale
+
+
+def structure(plan: Plan, loop: Loop) -> tuple[bool, bool]:
+    """Return what is known of the lateral matrix of a loop whatever its weights are.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    loop : Loop
+        A loop with rectified populations, or a linear one.
+
+    Returns
+    -------
+    few : bool
+        Whether nothing but a few linear units mediates, so that all rows of a batch are solved at once.
+    symmetric : bool
+        Whether it is symmetric, since nothing but tied pathways leads there and back.
+    """
+    direct, incoming, outgoing = _inner(plan, loop)
+    n_units = sum(plan.populations[name].n_units for name in loop.rectified or loop.eliminated)
+    n_mediators = sum(plan.populations[name].n_units for name in loop.eliminated) if loop.rectified else 0
+    few = 0 < n_mediators <= min(_FEW_MEDIATORS, n_units // 2)
+    back = {(p.owner, p.transposed, p.terms[0].weight) for p in outgoing}
+    there = {(p.owner, not p.transposed, p.terms[0].weight) for p in incoming}
+    return few and not direct, back == there and not direct
+
+
+def _inner(plan: Plan, loop: Loop) -> tuple[list[PathwayPlan], list[PathwayPlan], list[PathwayPlan]]:
+    """Return the pathways among unknown populations of a loop, those to its mediators and those from them."""
+    inner = [p for p in plan.pathways.values() if p.pre in loop.populations and p.post in loop.populations]
+    mediators = loop.eliminated if loop.rectified else ()
+    direct = [p for p in inner if p.pre not in mediators and p.post not in mediators]
+    return direct, [p for p in inner if p.post in mediators], [p for p in inner if p.pre in mediators]
 
 
 def _places(plan: Plan, names: Iterable[str]) -> tuple[dict[str, slice], int]:

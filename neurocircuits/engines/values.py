@@ -11,7 +11,7 @@ from neurocircuits.compile.expressions import Expression
 from neurocircuits.compile.plan import PathwayPlan, Plan, PopulationPlan
 from neurocircuits.declare.connectivity import Pairs
 from neurocircuits.declare.weights import Paired, Weights, first_illegal
-from neurocircuits.engines.arrays import product
+from neurocircuits.engines.arrays import CPU, dense, host, product, prototype
 from neurocircuits.engines.lists import delays, listed_weights
 from neurocircuits.errors import UnitError, ValidationError
 from neurocircuits.randomness import Streams
@@ -31,9 +31,13 @@ class WeightStore:
         Named random streams; a pathway draws from ``weights/<name>`` and ``connectivity/<name>``.
     dtype : str
         Precision.
+    device : str
+        Where arrays are; what is drawn is the same on all devices.
 
     Attributes
     ----------
+    like : ndarray
+        An empty array on the device.
     arrays : dict of str to ndarray
         Weights by owner: (post, pre), or a value for each synapse of a list. Where all of
         these are equal and nothing changes them, that is a read-only view of one number.
@@ -48,8 +52,9 @@ class WeightStore:
         If initial weights break Dale's law, their bounds or are not finite.
     """
 
-    def __init__(self, plan: Plan, streams: Streams, dtype: str = "float64") -> None:
-        self.plan, self.dtype = plan, np.dtype(dtype)
+    def __init__(self, plan: Plan, streams: Streams, dtype: str = "float64", device: str = CPU) -> None:
+        self.plan, self.dtype, self.device = plan, np.dtype(dtype), device
+        self.like = prototype(device, dtype)
         self.arrays: dict[str, np.ndarray] = {}
         self.masks: dict[str, np.ndarray] = {}
         self.pairs: dict[str, Pairs] = {}
@@ -64,6 +69,8 @@ class WeightStore:
             if isinstance(pathway.declaration.weights, Paired):
                 initial = self._draw(pathway, streams, pathway.declaration.weights.weights)
                 self.arrays[pathway.owner] -= initial.astype(dtype)
+        self.arrays = {name: np.asarray(array, like=self.like) for name, array in self.arrays.items()}
+        self.masks = {name: np.asarray(mask, like=self.like) for name, mask in self.masks.items()}
 
     def _draw(self, pathway: PathwayPlan, streams: Streams, weights: Any = None) -> np.ndarray:
         declaration = pathway.declaration
@@ -141,13 +148,12 @@ class WeightStore:
         key = (pathway.name, term)
         if key not in self._transmitted:
             magnitude, mask = self.magnitude(pathway), self.exists(pathway)
-            sent = np.array(
-                np.broadcast_to(weight({"w": magnitude}) if weight else 1.0, magnitude.shape), magnitude.dtype
-            )
+            sent = np.empty_like(magnitude)
+            sent[...] = weight({"w": magnitude}) if weight else 1.0
             if not self.plan.circuit.unconstrained and (sent < 0).any():
                 raise ValidationError(
                     f"Synapses({pathway.name!r}).transmits: {pathway.transmits!r} is negative for "
-                    f"{first_illegal(sent, sent >= 0)} "
+                    f"{first_illegal(host(sent), host(sent >= 0))} "
                     f"synapses, which turns the sign of population {pathway.pre!r} around. Rectify it, or declare "
                     "dale='unconstrained'."
                 )
@@ -178,6 +184,10 @@ class WeightStore:
                 kept[rows] = weight({"w": self.arrays[owner][rows] if after is None else after})
                 if owner in self.masks:
                     kept[rows] *= self.masks[owner][rows]
+
+    def shown(self, pathway: PathwayPlan) -> np.ndarray:
+        """Return the weights of a pathway as it sees them, on the host."""
+        return host(self.magnitude(pathway))
 
     def violations(self) -> int:
         """Return how many magnitudes are negative; 0 unless the circuit is unconstrained."""
@@ -255,9 +265,12 @@ class Sided(Mapping[str, Any]):
 
 
 def initial_values(
-    plan: Plan, parameters: Mapping[str, dict[str, float]], dtype: str, streams: Streams
+    plan: Plan, parameters: Mapping[str, dict[str, float]], dtype: str, streams: Streams, like: Any = None
 ) -> dict[str, PopulationValues]:
-    """Return the values of all populations before anything is presented: one row, as declared or drawn."""
+    """Return the values of all populations before anything is presented: one row, as declared or drawn.
+
+    Arrays are where ``like`` is.
+    """
     values = {}
     for name, population in plan.populations.items():
         data: dict[str, Any] = {}
@@ -280,6 +293,7 @@ def initial_values(
                 data[fed] = np.zeros((1, population.n_units), dtype)
         else:
             data["r"] = np.zeros((1, population.n_units), dtype)
+        data = {key: np.asarray(value, like=like) for key, value in data.items()}
         start = {state: data[state].copy() for state in population.states}
         values[name] = PopulationValues(population, parameters[name], data, start)
     return values
@@ -296,11 +310,6 @@ def _start(population: PopulationPlan, name: str, value: Any, streams: Streams) 
     if isinstance(value, Weights):
         return value.draw(streams.generator("initial", population.name, name), (population.n_units,))
     return value.value if isinstance(value, Quantity) else float(value)
-
-
-def dense(values: Any) -> np.ndarray:
-    """Return an array from one that may be sparse."""
-    return values.toarray() if hasattr(values, "toarray") else np.asarray(values)
 
 
 def presynaptic(expression: Expression | None, values: Mapping[str, Any], suffix: str = "_pre") -> Any:
@@ -329,7 +338,7 @@ def contribution(
             part = product(factor, matrix)
         part = part if scale == 1.0 else scale * part
         total = part if total is None else total + part
-    return np.zeros((n_rows, len(store.magnitude(pathway)[rows]))) if total is None else np.asarray(total)
+    return np.zeros((n_rows, len(store.magnitude(pathway)[rows])), like=store.like) if total is None else dense(total)
 
 
 def received(
@@ -358,7 +367,7 @@ def received(
     shape = own.data["drive"].shape
     if mark in population.marked:
         return np.broadcast_to(own[population.marked[mark]], shape)
-    total = np.zeros(shape)
+    total = np.zeros(shape, like=own.data["drive"])
     for state, polarity in population.jumps.items():
         total = total + (own.data[state] if polarity == sign else 0.0)
     for pathway in plan.into(name):

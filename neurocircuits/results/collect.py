@@ -224,15 +224,14 @@ class Collector:
             if (pathway.owns or pathway.part) and self.keeps(name) != 0:
                 self._put(f"synapses/{name}/time", np.array([time]))
                 self._put(f"synapses/{name}/phase", number)
-                magnitude = simulation.store.magnitude(pathway)[self._kept.get(name, slice(None))]
+                magnitude = simulation.store.shown(pathway)[self._kept.get(name, slice(None))]
                 self._put(f"synapses/{name}/w", np.array(magnitude)[None])
         for name, population in self.plan.driven.items():
             if population.slow:
                 self._put(f"slow/{name}/time", np.array([time]))
                 self._put(f"slow/{name}/phase", number)
                 for slow in population.slow_readouts():
-                    value = np.broadcast_to(simulation.values[name][slow], (population.n_units,))
-                    self._put(f"slow/{name}/{slow}", np.array(value, dtype=float)[None])
+                    self._put(f"slow/{name}/{slow}", np.array(simulation.slow(name, slow), dtype=float)[None])
 
     def _put(self, key: str, rows: np.ndarray) -> None:
         self._rows.setdefault(key, []).append(rows)
