@@ -13,7 +13,7 @@ from neurocircuits.plotting import EXCITATORY, FAINT, INHIBITORY, NEUTRAL, mosai
 from neurocircuits.reproduce import Claim, Figure, at_least, at_most, near
 
 SETTINGS: dict[bool, dict[str, Any]] = {
-    True: {"n_e": 64, "n_i": (2, 12), "shown": 12, "size": 8, "learn": 6000, "probe": 1000},
+    True: {"n_e": 64, "n_i": (2, 12), "shown": 12, "size": 8, "learn": 12_000, "probe": 1000},
     False: {"n_e": 400, "n_i": (5, 20, 50, 100), "shown": 50, "size": 10, "learn": 100_000, "probe": 10_000},
 }
 # Figure 4 of the publication, from the result files of its program, at 400 E cells
