@@ -8,35 +8,32 @@ import numpy as np
 import xarray as xr
 
 from neurocircuits.declare.serialise import to_json
-from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.figures import _spiking_features as shared
-from neurocircuits.models import king2013
 from neurocircuits.plotting import EXCITATORY, FAINT, INHIBITORY, NEUTRAL, mosaic, panel_letters, panels
 from neurocircuits.reproduce import Claim, Figure, at_least, at_most, near
 
 SETTINGS: dict[bool, dict[str, Any]] = {
-    True: {"n_e": 64, "n_i": (2, 12), "shown": 12, "size": 8, "learn": 6000, "probe": 1000},
+    True: {"n_e": 64, "n_i": (2, 12), "shown": 12, "size": 8, "learn": 12_000, "probe": 1000},
     False: {"n_e": 400, "n_i": (5, 20, 50, 100), "shown": 50, "size": 10, "learn": 100_000, "probe": 10_000},
 }
 # Figure 4 of the publication, from the result files of its program, at 400 E cells
 PUBLISHED = {5: 0.162, 10: 0.146, 20: 0.129, 30: 0.123, 50: 0.118, 75: 0.115, 100: 0.114}
 PUBLISHED_ERROR = {5: 0.935, 10: 0.910, 20: 0.869, 30: 0.843, 50: 0.807, 75: 0.778, 100: 0.772}
 TARGETS = {"E": 0.1, "I": 0.2}  # spikes for a sample of five time units
-ENGINE = Brian2(dt="1 ms", method="euler", batch=shared.HUNDRED, learning_step="5 ms", dtype="float32")
 SOURCE = "King, Zylberberg and DeWeese (2013), doi:10.1523/JNEUROSCI.4188-12.2013"
 N_SHOWN = 36
 
 
 def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     """Learn with several numbers of I cells, and with I cells that are never heard."""
-    setting, chosen = SETTINGS[quick], engine or ENGINE
+    setting, chosen = SETTINGS[quick], engine or shared.E_I_NET
     size = setting["size"]
     shown = {what: shared.patches(quick, setting[what], size, seed, what) for what in ("learn", "probe")}
     found = {
-        n_i: learned(setting["n_e"], n_i, shown, chosen, seed)
+        n_i: shared.e_i_net(setting["n_e"], n_i, shown, chosen, seed)
         for n_i in setting["n_i"]
     }  # fmt: skip
-    alone = learned(setting["n_e"], setting["n_i"][-1], shown, chosen, seed, inhibition=0.0)
+    alone = shared.e_i_net(setting["n_e"], setting["n_i"][-1], shown, chosen, seed, inhibition=0.0)
     groups = {}
     for name in ("E", "I"):
         rows = [measured(each, shown["probe"], name) for each in found.values()]
@@ -46,7 +43,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     w = last["weights"]
     transposes = np.corrcoef(w["E_to_I"].T.ravel(), w["I_to_E"].ravel())[0, 1]
     sides = {"row": range(size), "column": range(size)}
-    for name, fields in (("fields_E", w["X_to_E"]), ("fields_I", w["E_to_I"] @ w["X_to_E"])):
+    for name, fields in (("fields_E", shared.e_i_fields(w, "E")), ("fields_I", shared.e_i_fields(w, "I"))):
         groups[f"/{name}"] = xr.Dataset(
             {"w": (("unit", "row", "column"), fields[:N_SHOWN].reshape(-1, size, size))}, coords=sides
         )
@@ -62,18 +59,9 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     return tree
 
 
-def learned(
-    n_e: int, n_i: int, shown: dict[str, np.ndarray], engine: Any, seed: int, **settings: Any
-) -> dict[str, Any]:
-    """Return what a network of these sizes learns."""
-    circuit = king2013.circuit(n_e, n_i, shown["learn"].shape[1], rng=seed, **settings)
-    return shared.learned(circuit, shown, "n", engine, seed, restart=king2013.RESTARTED)
-
-
 def measured(found: dict[str, Any], images: np.ndarray, name: str) -> dict[str, float]:
-    """Return the measures of a population; a field of an I cell is what its E cells' fields add up to."""
-    weights = found["weights"]
-    fields = weights["X_to_E"] if name == "E" else weights["E_to_I"] @ weights["X_to_E"]
+    """Return the measures of a population."""
+    fields = shared.e_i_fields(found["weights"], name)
     return shared.measures(found["counts"][name], images, fields, TARGETS[name])
 
 

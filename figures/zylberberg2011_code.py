@@ -14,7 +14,6 @@ import numpy as np
 import xarray as xr
 
 from neurocircuits.declare.serialise import to_json
-from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.figures import _spiking_features as shared
 from neurocircuits.models import zylberberg2011
 from neurocircuits.plotting import EXCITATORY, FAINT, NEUTRAL, mosaic, panel_letters, panels
@@ -25,9 +24,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     False: {"cells": 256, "size": 16, "patches": 200_000, "n": 2_500_000, "probe": 30_000, "rates": {}},
 }
 P, MARGIN, N_SHOWN = 0.05, 20, 64
-ENGINE = Brian2(
-    dt="1 ms", method="euler", batch=shared.HUNDRED, learning_step=zylberberg2011.LEARNING_STEP, dtype="float32"
-)
+ENGINE = shared.hundred(zylberberg2011.LEARNING_STEP)
 SOURCE = "Zylberberg, Murphy and DeWeese (2011), doi:10.1371/journal.pcbi.1002250"
 
 

@@ -49,7 +49,12 @@ from neurocircuits.analysis.features import (
     treves_rolls,
     vinje_gallant,
 )
-from neurocircuits.analysis.fields import orientation_index, reconstruction_error, rms_correlation
+from neurocircuits.analysis.fields import (
+    orientation_index,
+    preferred_orientation,
+    reconstruction_error,
+    rms_correlation,
+)
 from neurocircuits.analysis.gating import signal_gain, transmission
 from neurocircuits.analysis.regimes import (
     excess_population_cv,
@@ -179,6 +184,7 @@ __all__ = [
     "population_cv",
     "population_cv_floor",
     "population_rate",
+    "preferred_orientation",
     "principal_coordinates",
     "rate_spectrum",
     "receptive_fields",

@@ -37,19 +37,54 @@ def orientation_index(fields: ArrayLike) -> NDArray[np.float64]:
     >>> orientation_index([hump * np.cos(2 * across), hump - hump.mean()]).round(1).tolist()
     [1.0, 0.0]
     """
+    index: NDArray[np.float64] = np.abs(_direction(fields, "orientation_index"))
+    return index
+
+
+def preferred_orientation(fields: ArrayLike) -> NDArray[np.float64]:
+    """Measure along which direction fields change: half the angle of the mean of exp(2 i theta) over the spectrum.
+
+    Parameters
+    ----------
+    fields : array_like, shape (n, rows, columns)
+        Fields of at most 32 x 32 pixels.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Radians from 0 to pi: 0 for upright stripes, which change from column to column, pi/2 for level ones. It means
+        little where `orientation_index` is small. NaN for a field of zeros.
+
+    Raises
+    ------
+    ValidationError
+        If the shape is another one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stripes = np.tile(np.cos(2 * np.arange(16)), (16, 1))
+    >>> preferred_orientation([stripes.T]).round(2).tolist()
+    [1.57]
+    """
+    angle: NDArray[np.float64] = np.angle(_direction(fields, "preferred_orientation")) / 2 % np.pi
+    return angle
+
+
+def _direction(fields: ArrayLike, what: str) -> NDArray[np.complex128]:
+    """Return the mean of exp(2 i theta) over the power spectrum of each field."""
     given = np.asarray(fields, float)
     if given.ndim != 3 or max(given.shape[1:]) > _SPECTRUM:
         raise ValidationError(
-            f"orientation_index: fields of shape {given.shape}. Give (n, rows, columns), {_SPECTRUM} pixels at most."
+            f"{what}: fields of shape {given.shape}. Give (n, rows, columns), {_SPECTRUM} pixels at most."
         )
     power = np.abs(np.fft.fft2(given, (_SPECTRUM, _SPECTRUM))) ** 2
     power[:, 0, 0] = 0.0  # the mean of a field has no direction
     down, across = np.meshgrid(*[np.fft.fftfreq(_SPECTRUM)] * 2, indexing="ij")
     turned = np.exp(2j * np.arctan2(down, across))
-    total = power.sum(axis=(1, 2))
     with np.errstate(invalid="ignore"):
-        index: NDArray[np.float64] = np.abs((power * turned).sum(axis=(1, 2))) / total
-    return index
+        mean: NDArray[np.complex128] = (power * turned).sum(axis=(1, 2)) / power.sum(axis=(1, 2))
+    return mean
 
 
 def rms_correlation(counts: ArrayLike, group: int | None = None) -> float:

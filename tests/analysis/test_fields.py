@@ -18,6 +18,9 @@ def test_orientation_is_that_of_the_spectrum() -> None:
     found = analysis.orientation_index([*gabors, hump - hump.mean(), np.zeros((10, 10))])
     assert found[:7].min() > 0.8 and np.ptp(found[:7]) < 0.15
     assert found[7] < 0.05 and np.isnan(found[8])
+    turned = analysis.preferred_orientation(gabors)
+    np.testing.assert_allclose(np.angle(np.exp(2j * (turned - angles))), 0, atol=0.02)
+    assert turned.min() >= 0 and turned.max() <= np.pi
     noise = np.random.default_rng(0).standard_normal((400, 10, 10))
     assert np.median(analysis.orientation_index(noise)) == pytest.approx(0.1, abs=0.02)
     with pytest.raises(ValidationError, match=r"fields of shape \(10, 100\)"):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import xarray as xr
 
 import neurocircuits as nc
+from neurocircuits.figures import _spiking_features as spiking
 from neurocircuits.models import king2013, zylberberg2011
 from neurocircuits.simulation import run
 
@@ -98,3 +102,26 @@ def test_sailnet_is_the_published_iteration() -> None:
         (tree["/slow/E"].ds["theta"].values[-1], theta),
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_raster_says_when_units_fired_and_are_inhibited() -> None:
+    """Rejects spikes that are put into another presentation, iteration or unit."""
+    images = {"X": nc.Patterns(6 * IMAGES, duration=king2013.SAMPLE)}
+    circuit = king2013.circuit(30, 6, 25, targets=(0.2, 0.4))
+    engine = nc.Brian2(dt="1 ms", method="euler", batch=4, learning_step="5 ms", target="numpy")
+
+    def recorded(**settings: Any) -> xr.DataTree:
+        record = nc.Record("n", "g", spikes=True, **settings)
+        learn = nc.Phase("learn", images, 40, restart=king2013.RESTARTED)
+        probe = nc.Phase("probe", images, plasticity=False, restart=king2013.RESTARTED, record=record)
+        return run(circuit, nc.Protocol([learn, probe]), engine=engine)
+
+    tree, within = recorded(), recorded(interval="1 ms")["/populations/E"].ds
+    fired = {name: spiking.raster(tree, name, 7) for name in ("E", "I")}
+    assert fired["E"].shape == (7, 50, 30) and min(each.sum() for each in fired.values()) > 50
+    w = tree["/synapses/I_to_E"].ds["w"].values[-1]
+    assert (w > 0).sum() > 10
+    for row in range(7):
+        own = within.isel(time=np.flatnonzero(within["presentation"].values == 320 + row))
+        np.testing.assert_array_equal(own["n"], fired["E"][row].cumsum(axis=0))
+        np.testing.assert_allclose(own["g"], fired["I"][row] @ w.T, rtol=1e-9, atol=1e-12)
