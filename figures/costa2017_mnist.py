@@ -158,6 +158,7 @@ FIGURE = Figure(
         ),
     ),
     seeds_full=1,
+    needs=("mnist",),
 )
 
 

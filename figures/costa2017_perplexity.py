@@ -307,5 +307,5 @@ FIGURE = Figure(
         ),
     ),
     seeds_full=1,
-    needs=("ptb", "wikitext-2"),
+    needs=("penn_treebank", "wikitext2"),
 )

@@ -391,4 +391,5 @@ FIGURE = Figure(
             ("full",),
         ),
     ),
+    needs=("mnist",),
 )

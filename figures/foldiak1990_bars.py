@@ -196,5 +196,4 @@ FIGURE = Figure(
               lambda tree: near(mean_weight(tree, "off_line"), OFF_BAR, 0.05), FIXED),
     ),
     seeds_full=5,
-    needs=(),
 )  # fmt: skip

@@ -206,4 +206,5 @@ FIGURE = Figure(
             when=("full",),
         ),
     ),
+    needs=("natural_images",),
 )

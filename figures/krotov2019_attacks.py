@@ -217,4 +217,5 @@ FIGURE = Figure(
             CHECK,
         ),
     ),
+    needs=("mnist",),
 )

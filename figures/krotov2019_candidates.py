@@ -125,4 +125,5 @@ FIGURE = Figure(
         ),
     ),
     seeds_full=1,
+    needs=("mnist",),
 )

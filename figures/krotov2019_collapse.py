@@ -227,4 +227,5 @@ FIGURE = Figure(
         ),
     ),
     seeds_full=1,
+    needs=("mnist",),
 )

@@ -322,4 +322,5 @@ FIGURE = Figure(
             "Bienenstock, Cooper and Munro (1982), J. Neurosci. 2:32-48: each cell learns by itself",
         ),
     ),
+    needs=("mnist",),
 )

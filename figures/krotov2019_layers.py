@@ -175,4 +175,5 @@ FIGURE = Figure(
             OWN,
         ),
     ),
+    needs=("mnist",),
 )

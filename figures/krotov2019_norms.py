@@ -148,4 +148,5 @@ FIGURE = Figure(
         ),
     ),
     seeds_full=1,
+    needs=("mnist",),
 )

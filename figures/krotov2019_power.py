@@ -135,4 +135,5 @@ FIGURE = Figure(
         ),
     ),
     seeds_full=1,
+    needs=("mnist",),
 )

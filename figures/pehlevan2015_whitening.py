@@ -145,5 +145,4 @@ FIGURE = Figure(
             "follows from the published rules",
         ),
     ),
-    needs=(),
 )

@@ -198,4 +198,5 @@ FIGURE = Figure(
             PEHLEVAN,
         ),
     ),
+    needs=("mnist",),
 )

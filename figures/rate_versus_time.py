@@ -220,4 +220,5 @@ FIGURE = Figure(
     compute=compute,
     draw=draw,
     claims=(*claims("random"), *claims("learned")),
+    needs=("mnist",),
 )

@@ -195,4 +195,5 @@ FIGURE = Figure(
             beyond_spread=True,
         ),
     ),
+    needs=("mnist",),
 )

@@ -203,4 +203,5 @@ FIGURE = Figure(
             LUTHER + " (may fail)",
         ),
     ),
+    needs=("mnist",),
 )

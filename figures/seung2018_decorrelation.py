@@ -190,4 +190,5 @@ FIGURE = Figure(
             "Seung and Zung (2017), arXiv:1704.00646, abstract",
         ),
     ),
+    needs=("mnist",),
 )

@@ -130,4 +130,5 @@ FIGURE = Figure(
         ),
     ),
     seeds_full=5,
+    needs=("mnist",),
 )

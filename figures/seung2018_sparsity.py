@@ -102,4 +102,5 @@ FIGURE = Figure(
             "a circuit of silent cells would be sparse too",
         ),
     ),
+    needs=("mnist",),
 )

@@ -97,5 +97,4 @@ FIGURE = Figure(
             "documents are written with Dirichlet shares of 0.1, so that one topic is mostly the largest by far",
         ),
     ),
-    needs=(),
 )

@@ -189,5 +189,4 @@ FIGURE = Figure(
             ("full",),
         ),
     ),
-    needs=(),
 )

@@ -369,5 +369,4 @@ FIGURE = Figure(
             "a control",
         ),
     ),
-    needs=(),
 )

@@ -228,5 +228,4 @@ FIGURE = Figure(
             ("full",),
         ),
     ),
-    needs=(),
 )

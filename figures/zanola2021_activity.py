@@ -296,4 +296,5 @@ FIGURE = Figure(
             zanola.CLOSED_FORM,
         ),
     ),
+    needs=("mnist",),
 )

@@ -292,4 +292,5 @@ FIGURE = Figure(
             ("full",),
         ),
     ),
+    needs=("mnist",),
 )

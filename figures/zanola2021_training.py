@@ -369,4 +369,5 @@ FIGURE = Figure(
             ("full",),
         ),
     ),
+    needs=("mnist",),
 )

@@ -147,4 +147,5 @@ FIGURE = Figure(
             source="a control",
         ),
     ),
+    needs=("natural_images",),
 )

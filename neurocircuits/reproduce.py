@@ -106,7 +106,7 @@ class Figure:
     claims: tuple[Claim, ...]
     seeds_quick: int = 1
     seeds_full: int = 3
-    needs: tuple[str, ...] = ("mnist",)
+    needs: tuple[str, ...] = ()
 
 
 def at_least(value: Any, target: float) -> Verdict:

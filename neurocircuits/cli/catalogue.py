@@ -17,6 +17,8 @@ from typing import Any
 
 import typer
 
+EMBEDDED = ("bars", "digits", "photographs")  # data sets that need no file
+
 
 @dataclass(frozen=True)
 class Factory:
@@ -102,9 +104,14 @@ def corpora() -> dict[str, Factory]:
     return _loaders("Corpus")
 
 
+def stored() -> dict[str, Factory]:
+    """Return everything that is read or drawn by name: data sets, corpora and streams of words."""
+    return data_sets() | corpora() | _loaders("WordStreams")
+
+
 def from_files(factory: Factory) -> bool:
     """Return whether a data set is read from files, not embedded; a DataError says which are not on this machine."""
-    if "download" not in factory.settings and factory.name in data_sets():
+    if factory.name in EMBEDDED:
         return False
     plain = {"download": False, "remove": ()}  # posts as they are: cutting them takes seconds
     factory.call(**{name: value for name, value in plain.items() if name in factory.settings})
@@ -117,7 +124,9 @@ def _loaders(kind: str) -> dict[str, Factory]:
     loaders = {
         name: f
         for name, f in public.items()
-        if inspect.isfunction(f) and _returns(f) == kind and "path" not in inspect.signature(f).parameters
+        if inspect.isfunction(f)
+        and _returns(f) == kind
+        and not {"path", "files"} & inspect.signature(f).parameters.keys()
     }
     return {name: Factory(name, loader, _keywords(loader)) for name, loader in loaders.items()}
 

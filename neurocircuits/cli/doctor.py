@@ -204,7 +204,7 @@ def data_and_caches() -> Iterator[Finding]:
     yield Finding("cache of figures", _folder(figure_cache()))
     cython = Path(os.environ.get("CYTHON_CACHE_DIR") or Path.home() / ".cython") / "brian_extensions"
     yield Finding("cache of Cython", _folder(cython))
-    for name, factory in (catalogue.data_sets() | catalogue.corpora()).items():
+    for name, factory in catalogue.stored().items():
         try:
             stored = catalogue.from_files(factory)
         except DataError as error:

@@ -22,7 +22,7 @@ def sections() -> Iterator[tuple[str, str]]:
     modules = catalogue.modules("neurocircuits.protocols")
     for title, listed in (("protocols", catalogue.protocols()), ("tasks", catalogue.tasks())):
         yield title, table([(name, catalogue.first_sentence(modules[name].__doc__)) for name in listed])
-    sets = catalogue.data_sets() | catalogue.corpora()
+    sets = catalogue.stored()
     found = {name: _state(factory) for name, factory in sets.items()}
     yield "figures", table(_figures(found)) or "  none"
     yield (

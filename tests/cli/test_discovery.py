@@ -99,3 +99,30 @@ def test_show_explains_and_names_the_source(invoke) -> None:
 
 def test_show_writes_latex(invoke) -> None:
     assert r"\frac" in invoke("show", "seung2018", "--latex")
+
+
+def test_figures_name_the_data_that_their_full_setting_loads() -> None:
+    # Rejects: a data set that is needed by default, a name that no loader has, and one that is forgotten.
+    from neurocircuits.reproduce import figures
+
+    needed = {name: set(figure.needs) for name, figure in figures().items()}
+    assert set().union(*needed.values()) <= set(catalogue.stored()) - set(catalogue.EMBEDDED)
+    for name, needs in needed.items():
+        text = (ROOT / "figures" / f"{name}.py").read_text(encoding="utf-8")
+        assert ("mnist" in needs) == ('"mnist"' in text or "datasets.mnist(" in text or "krotov2019_mnist import" in text
+                                      or "import krotov2019_mnist" in text), name  # fmt: skip
+
+
+def test_what_needs_no_file_comes_with_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Rejects: a data set that is never downloaded and is taken for one that comes with the package.
+    from neurocircuits.errors import DataError
+
+    monkeypatch.setenv("NEUROCIRCUITS_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name, factory in catalogue.stored().items():
+        if name in catalogue.EMBEDDED:
+            factory.call(**({"n": 2} if name == "bars" else {}))
+            assert not catalogue.from_files(factory)
+        else:
+            with pytest.raises(DataError):
+                catalogue.from_files(factory)
