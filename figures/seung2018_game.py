@@ -30,9 +30,9 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     },
     False: {
         "data": "mnist",
-        "n_stimuli": 300,
+        "n_stimuli": 200,
         "n_steps": 4000,
-        "n_starts": 3,
+        "n_starts": 2,
         "n_inhibitory": (1, 4, 16, 64),
         "circuit": {
             "n_sensory": 784,
