@@ -71,7 +71,8 @@ def draw(trees: list[xr.DataTree]) -> Any:
         ax.set_xticks(at, MODELS, rotation=35, ha="right")
         ax.set(ylabel=label, xlim=(-0.5, len(MODELS) - 0.5))
         ax.set_ylim(0, 1.02 if name in ("diversity", "purity") else None)
-    axes[0].plot([], [], color=NEUTRAL, linewidth=1.2, label="published, 20 Newsgroups prepared otherwise")
+    if corpora[-1] == NEWSGROUPS:
+        axes[0].plot([], [], color=NEUTRAL, linewidth=1.2, label="published, 20 Newsgroups prepared otherwise")
     axes[0].set_title(f"{trees[0].attrs['n_topics']} topics, {len(trees)} seed{'s' * (len(trees) > 1)}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     panel_letters(axes)
