@@ -25,7 +25,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
         "n_stimuli": 200,
         "n_steps": 3000,
         "n_starts": 2,
-        "n_inhibitory": (1, 4, 16),
+        "n_inhibitory": (1, 4, 32),
         "circuit": {**learning.DIGITS},
     },
     False: {
