@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from neurocircuits.figures import _topics as shared
-from neurocircuits.plotting import NEUTRAL, panel_letters, panels
+from neurocircuits.plotting import FAINT, NEUTRAL, panel_letters, panels
 from neurocircuits.reproduce import Claim, Figure, at_least
 
 SETTINGS: dict[bool, dict[str, Any]] = {
@@ -70,7 +70,9 @@ def draw(trees: list[xr.DataTree]) -> Any:
                 ax.hlines(score, spot - 0.3, spot + 0.3, color=NEUTRAL, linewidth=1.2)
         ax.set_xticks(at, MODELS, rotation=35, ha="right")
         ax.set(ylabel=label, xlim=(-0.5, len(MODELS) - 0.5))
-        ax.set_ylim(0, 1.02 if name in ("diversity", "purity") else None)
+        lowest = min(float(one["/measures"].ds[name].min()) for one in trees)  # NPMI may be below 0
+        ax.set_ylim(min(0.0, lowest - 0.03), 1.02 if name in ("diversity", "purity") else None)
+        ax.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
     if corpora[-1] == NEWSGROUPS:
         axes[0].plot([], [], color=NEUTRAL, linewidth=1.2, label="published, 20 Newsgroups prepared otherwise")
     axes[0].set_title(f"{trees[0].attrs['n_topics']} topics, {len(trees)} seed{'s' * (len(trees) > 1)}")
