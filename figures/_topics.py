@@ -25,6 +25,8 @@ CORPORA: dict[str, Callable[[], Any]] = {
 }
 N_WORDS = 10  # first words of a topic that coherence and diversity look at
 WIDE, NARROW = 1 / 50, 2 / 5  # kappa/gamma of the slides
+DISYNAPTIC, SPARSER = "disynaptic, 5e-4", "disynaptic, 1/50"
+MODELS = (DISYNAPTIC, SPARSER, "LDA", "NMF")
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,27 @@ def measures(topics: np.ndarray, scores: np.ndarray, texts: Texts) -> dict[str, 
         "duplicates": float(len(first)),
         "n_words": float(np.median((topics > 0).sum(axis=1))),
     }
+
+
+def windowed(topics: np.ndarray, texts: Texts) -> dict[str, float]:
+    """Return what gensim measures in windows of words, for texts that have an order."""
+    if not texts.lists:
+        return {}
+    common: dict[str, Any] = {"n_words": N_WORDS, "reference": texts.name}
+    return {
+        "c_v": float(analysis.coherence(topics, texts.lists, texts.words, "c_v", **common)["mean"]),
+        "npmi_10": float(analysis.coherence(topics, texts.lists, texts.words, "npmi", **common)["mean"]),
+    }
+
+
+def compared(texts: Texts, n_topics: int, seed: int, n_minibatches: int, n_passes: int) -> dict[str, dict[str, float]]:
+    """Return all scores of each model, in the order of `MODELS`; the circuit learns on with more competition."""
+    learned = circuit(texts, n_topics, seed, n_minibatches=n_minibatches)
+    found = {DISYNAPTIC: (learned.components_, learned.transform(texts.documents))}
+    sparser(learned, texts, WIDE, n_passes)
+    found[SPARSER] = (learned.components_, learned.transform(texts.documents))
+    found |= {model: fitted(model, texts, n_topics, seed) for model in ("LDA", "NMF")}
+    return {name: {**measures(*each, texts), **windowed(each[0], texts)} for name, each in found.items()}
 
 
 def own_engine(name: str, engine: Any) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurocircuits import analysis
 from neurocircuits.figures import _topics as shared
 from neurocircuits.plotting import curve, panel_letters, panels
 from neurocircuits.reproduce import Claim, Figure, at_least
@@ -16,8 +15,7 @@ SETTINGS: dict[bool, dict[str, Any]] = {
     True: {"n_topics": (4, 8), "n_minibatches": 600, "n_passes": 10},
     False: {"n_topics": (5, 10, 20), "n_minibatches": 3000, "n_passes": 30},
 }
-DISYNAPTIC, SPARSER = "disynaptic, 5e-4", "disynaptic, 1/50"
-MODELS = (DISYNAPTIC, SPARSER, "LDA", "NMF")
+DISYNAPTIC, MODELS = shared.DISYNAPTIC, shared.MODELS
 SHOWN = {
     "coherence": "NPMI, whole documents",
     "c_v": r"$C_V$, window 110",
@@ -33,13 +31,10 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     texts = shared.written(seed, 8, 160, 400, falling=1.0)[1] if quick else shared.corpus("BBC News")
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in MODELS}
     for n_topics in setting["n_topics"]:
-        learned = shared.circuit(texts, n_topics, seed, n_minibatches=setting["n_minibatches"])
-        found = {DISYNAPTIC: (learned.components_, learned.transform(texts.documents))}
-        shared.sparser(learned, texts, shared.WIDE, setting["n_passes"])
-        found[SPARSER] = (learned.components_, learned.transform(texts.documents))
-        found |= {model: shared.fitted(model, texts, n_topics, seed) for model in ("LDA", "NMF")}
-        for model, (topics, scores) in found.items():
-            rows[model].append({**shared.measures(topics, scores, texts), **_windowed(topics, texts)})
+        for model, scores in shared.compared(
+            texts, n_topics, seed, setting["n_minibatches"], setting["n_passes"]
+        ).items():
+            rows[model].append(scores)
     coords = {"model": list(MODELS), "n_topics": list(setting["n_topics"])}
     values = {
         name: (("model", "n_topics"), [[row[name] for row in rows[model]] for model in MODELS])
@@ -48,17 +43,6 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     tree = xr.DataTree.from_dict({"/measures": xr.Dataset(values, coords=coords)})
     tree.attrs |= {"engine": shared.own_engine("topics_scores", engine), "data": texts.name}
     return tree
-
-
-def _windowed(topics: np.ndarray, texts: shared.Texts) -> dict[str, float]:
-    """Return what gensim measures in windows of words, for texts that have an order."""
-    if not texts.lists:
-        return {}
-    common: dict[str, Any] = {"n_words": shared.N_WORDS, "reference": texts.name}
-    return {
-        "c_v": float(analysis.coherence(topics, texts.lists, texts.words, "c_v", **common)["mean"]),
-        "npmi_10": float(analysis.coherence(topics, texts.lists, texts.words, "npmi", **common)["mean"]),
-    }
 
 
 def draw(trees: list[xr.DataTree]) -> Any:

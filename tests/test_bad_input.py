@@ -146,6 +146,7 @@ SYNAPSES: list[Case] = [
     ("low above high", lambda: nc.Uniform(1.0, 0.0), V, ("Uniform", "1.0", "0.0")),
     ("a rule that is text", lambda: nc.Synapses("S", "E", rule="r_post*r_pre"), V, ("Synapses('S_to_E').rule", "is not a Rule")),  # type: ignore[arg-type]
     ("a rule without text", lambda: nc.Rule(), V, ("give a drift",)),
+    ("a rule that reads a label", lambda: run(circuit(nc.Synapses("S", "E", rule=nc.Rule("eta*(label - r_post)*r_pre", {"eta": "1 Hz"})))), V, ("Synapses('S_to_E').rule", "unknown name 'label'", "r_post", "labels are never available while learning")),
     ("a step that is none", lambda: nc.Rule("w", step=0.1), V, ("is not a step", "LargestChange")),  # type: ignore[arg-type]
     ("p above q", lambda: nc.AntiHebbian(eta="1 Hz", p=1.0, q=0.5), V, ("p = 1.0", "q = 0.5", "0 < p < q")),
     ("a size of zero", lambda: nc.LargestChange(0.0), V, ("LargestChange.size", "0.0")),

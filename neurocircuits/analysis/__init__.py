@@ -6,7 +6,7 @@ each presentation, weights and slow variables at the end of a phase. None asks w
 
 from __future__ import annotations
 
-from neurocircuits.analysis import games
+from neurocircuits.analysis import games, primal
 from neurocircuits.analysis.balance import balance_measures, ei_balance
 from neurocircuits.analysis.coherence import coherence, document_coherence
 from neurocircuits.analysis.compare import compare, difference
@@ -185,6 +185,7 @@ __all__ = [
     "population_cv_floor",
     "population_rate",
     "preferred_orientation",
+    "primal",
     "principal_coordinates",
     "rate_spectrum",
     "receptive_fields",

@@ -178,7 +178,8 @@ def copositivity(
 
     D = (q^2 - p^2) I + p^2 1 1^T. The search is over all unit vectors e_i (powers at most q^2), all e_i + e_j
     (cosines), the vector of ones, random vectors of random sparseness, and those given. It can show a violation, not
-    prove that there is none (that problem is NP-hard).
+    prove that there is none (that problem is NP-hard). It is cheap because it does not climb from these vectors;
+    `games.worst_direction`, relative to |a|^2, and `primal.largest_scale` do.
 
     Parameters
     ----------

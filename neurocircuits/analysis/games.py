@@ -89,7 +89,7 @@ def inhibition_cost(inhibition: ArrayLike, gain: ArrayLike, p: float, q: float =
         Targets.
     """
     a = np.asarray(inhibition, float)
-    return float(0.5 * (np.sum((a @ _targets(a.shape[1], p, q)) * a) + q**2 * np.sum(np.asarray(gain, float))))
+    return float(0.5 * (np.sum((a @ targets(a.shape[1], p, q)) * a) + q**2 * np.sum(np.asarray(gain, float))))
 
 
 def payoff(
@@ -190,7 +190,7 @@ def best_similar_rates(inputs: ArrayLike, n_cells: int, rng: Any = 0, n_starts: 
 def elementwise_excess(moment: ArrayLike, p: float, q: float = 1.0) -> float:
     """Return the largest C_ij - D_ij, which direct inhibition between all cells keeps at 0 (Seung and Zung 2017)."""
     c = np.asarray(moment, float)
-    return float((c - _targets(len(c), p, q)).max())
+    return float((c - targets(len(c), p, q)).max())
 
 
 def worst_direction(
@@ -226,10 +226,27 @@ def worst_direction(
     ValidationError
         Unless 0 < p < q.
     """
+    values, vectors = climbed_directions(moment, p, q, starts, n_random, rng)
+    best = int(values.argmax())
+    return float(values[best]), vectors[best]
+
+
+def climbed_directions(
+    moment: ArrayLike, p: float, q: float = 1.0, starts: ArrayLike | None = None, n_random: int = 200, rng: Any = 0
+) -> tuple[Array, Array]:
+    """Return where the search of `worst_direction` ends from each of its starts.
+
+    Returns
+    -------
+    values : ndarray, shape (m,)
+        a'(C - D) a.
+    vectors : ndarray, shape (m, n)
+        The vectors a >= 0, of unit length.
+    """
     cosine_bound(p, q)
     c = np.asarray(moment, float)
     n = len(c)
-    excess = c - _targets(n, p, q)
+    excess = c - targets(n, p, q)
     shift = np.abs(excess).sum(axis=1).max() + q**2  # makes the form convex, so that each step climbs
     generator = np.random.default_rng(rng)
     sparse = generator.random((n_random, n)) < generator.random((n_random, 1))
@@ -244,11 +261,9 @@ def worst_direction(
         moved, a = np.abs(climbed - a).max(), climbed
         if moved < 1e-10:
             break
-    values = np.sum((a @ excess) * a, axis=1)
-    best = int(values.argmax())
-    return float(values[best]), a[best]
+    return np.sum((a @ excess) * a, axis=1), a
 
 
-def _targets(n: int, p: float, q: float) -> Array:
-    """Return D, (n, n)."""
+def targets(n: int, p: float, q: float) -> Array:
+    """Return D, shape (n, n): q^2 on its diagonal, p^2 elsewhere."""
     return np.full((n, n), p**2) + (q**2 - p**2) * np.eye(n)

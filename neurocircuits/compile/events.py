@@ -6,7 +6,7 @@ import ast
 from collections.abc import Collection, Mapping
 
 from neurocircuits.compile.equations import ParsedEquations, expand_functions, expression_dimension
-from neurocircuits.compile.expressions import RANDOM, check_names, parse
+from neurocircuits.compile.expressions import RANDOM, RULES_SEE, check_names, parse
 from neurocircuits.compile.plan import EventPlan
 from neurocircuits.declare.functions import Function
 from neurocircuits.declare.population import Population
@@ -68,6 +68,7 @@ def _statement(
     dimensions: Mapping[str, Dimension],
     functions: Mapping[str, Function],
     owner: str,
+    note: str = "",
 ) -> tuple[str, str, str]:
     """Return the target of a statement, its operator (empty for a plain assignment) and its expression."""
     try:
@@ -85,7 +86,7 @@ def _statement(
     if name not in targets:
         raise ValidationError(f"{owner}: {line!r} changes {ast.unparse(target)!r}. It may change: {listed(targets)}.")
     known, value = {*dimensions, "t", "dt"}, ast.unparse(node.value)
-    check_names(parse(value, functions, owner, known, RANDOM), known, owner, line)
+    check_names(parse(value, functions, owner, known, RANDOM), known, owner, line, note)
     text = expand_functions(value, functions)
     whole = f"{name} {operator} ({text})" if operator else text
     found = expression_dimension(whole, dimensions, owner)
@@ -176,7 +177,7 @@ def compile_events(
     changes = {"on_pre": "", "on_post": ""}
     for what, line in (("on_pre", rule.on_pre), ("on_post", rule.on_post)):
         if line:
-            _, operator, text = _statement(line, ("w",), known, functions, f"{owner}.rule.{what}")
+            _, operator, text = _statement(line, ("w",), known, functions, f"{owner}.rule.{what}", RULES_SEE)
             forms = {"+": text, "-": f"-({text})", "": f"({text}) - w"}
             changes[what] = forms.get(operator, f"w{operator}({text}) - w")
     parameters = {name: value.value for name, value in rule.parameters.items()}

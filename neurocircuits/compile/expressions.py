@@ -204,8 +204,13 @@ def free_names(tree: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions}
 
 
-def check_names(tree: ast.expr, known: Iterable[str], owner: str, text: str) -> None:
-    """Refuse unknown names, suggesting the nearest known one.
+RULES_SEE = (
+    " Rules see weights and the variables of the two cells, such as rates; labels are never available while learning."
+)
+
+
+def check_names(tree: ast.expr, known: Iterable[str], owner: str, text: str, note: str = "") -> None:
+    """Refuse unknown names, suggesting the nearest known one; a note says what else there is to know.
 
     Raises
     ------
@@ -217,7 +222,7 @@ def check_names(tree: ast.expr, known: Iterable[str], owner: str, text: str) -> 
         near = difflib.get_close_matches(name, known, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValidationError(
-            f"{owner}: {text!r} uses the unknown name {name!r}.{hint} Known: {', '.join(sorted(known))}."
+            f"{owner}: {text!r} uses the unknown name {name!r}.{hint} Known: {', '.join(sorted(known))}.{note}"
         )
 
 

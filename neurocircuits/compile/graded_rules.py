@@ -6,7 +6,7 @@ import ast
 from collections.abc import Collection, Mapping
 
 from neurocircuits.compile.equations import ParsedEquations, expand_functions, expression_dimension
-from neurocircuits.compile.expressions import Expression, check_names, exponent_integers, free_names, parse
+from neurocircuits.compile.expressions import RULES_SEE, Expression, check_names, exponent_integers, free_names, parse
 from neurocircuits.compile.plan import Aggregate, RulePlan
 from neurocircuits.compile.separable import separate
 from neurocircuits.declare.functions import AGGREGATES, LAYER, Function
@@ -51,7 +51,7 @@ def compile_rule(
 
     def read(text: str, what: str, names: set[str], special: Collection[str] = ()) -> ast.expr:
         tree = parse(text, functions, f"{owner}, {what}", constants, special)
-        check_names(tree, names, f"{owner}, {what}", text)
+        check_names(tree, names, f"{owner}, {what}", text, RULES_SEE)
         trees.append(tree)
         return tree
 

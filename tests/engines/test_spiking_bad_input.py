@@ -60,6 +60,7 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], tuple[str, ...]]] = [
     ("no condition", lambda: run(populations=[cells(5, threshold="v")]), V, ("'v' is no condition",)),
     ("reset of nothing", lambda: run(populations=[cells(5, reset="u = 0")]), V, ("changes 'u'", "'v', 'g', 'h'")),
     ("reset to volts", lambda: run(populations=[cells(5, reset="v = 1*mV")]), UNIT, (".reset", "'v = 1*mV'")),
+    ("a rule that reads a label", lambda: run(from_i(rule=nc.Rule(on_post="w += label"))), V, ("I_to_E", "unknown name 'label'", "labels are never available while learning")),
     ("rule without events", lambda: run(from_i(rule=nc.Hebbian("1 Hz"))), V, ("rate of population 'I'", "'r += 1'", "Vogels or PairSTDP")),
     ("no time", lambda: nc.Phase("a"), V, ("Phase('a')", "duration")),
     ("stimulus and time", lambda: nc.Phase("a", {"S": nc.Patterns([[1.0]])}, duration="1 s"), V, ("Phase('a')",)),
