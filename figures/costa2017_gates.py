@@ -70,8 +70,8 @@ def output_gate(seed: int, reading: int, trials: int) -> xr.Dataset:
     o = np.hstack([np.tile(OPEN, (len(c), 1)), sigma(c)])
     n, written = o.size, np.broadcast_to(c, o.shape).ravel()[None, :, None]
     first = (np.arange(reading + 2) == 0)[:, None, None]  # then a step in which what is under way arrives
-    gates = [first * np.maximum(value, 0) for value in (written, -written)]
-    shown = costa2017_spikes.protocol(*gates, o.reshape(1, n, 1), presentation=STEP)
+    z, i = (first * np.maximum(value, 0) for value in (written, -written))
+    shown = costa2017_spikes.protocol(z, i, o.reshape(1, n, 1), presentation=STEP)
     tree = run(costa2017_spikes.circuit(n_pool=POOL, presentation=STEP), shown, _engine(n), seed, progress=False)
     found = costa2017_spikes.outputs(tree, n, dt=DT)
     a = sigma(found["c"][-1].reshape(o.shape))
@@ -317,7 +317,7 @@ FIGURE = Figure(
         Claim(
             "balance-shuts-the-output",
             "Where the output gate equals sigma(c) a column's h is 0 whatever c is, within 0.05.",
-            lambda tree: at_most(np.abs(tree["/output"].ds["h"][:, -1]).max(skipna=False), 0.05),
+            lambda tree: at_most(abs(tree["/output"].ds["h"][:, -1]).max(skipna=False), 0.05),
             COSTA,
         ),
         Claim(

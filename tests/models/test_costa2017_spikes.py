@@ -173,7 +173,6 @@ def test_a_column_of_spikes_masks_and_adds() -> None:
     variance = slope**2 * added / spikes + (cell + 1.0) / (N * PEAK * window)
     check_normal(read - cell, variance)
     check_normal(16 * read / a - answer, (16 / a) ** 2 * variance + 0.045**2)  # the cell's own error, test_costa2017
-    assert np.corrcoef(16 * read / a, answer)[0, 1] > 0.95
 
 
 W = columns.random_weights(3, 2, seed=4)
