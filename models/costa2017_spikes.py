@@ -28,7 +28,8 @@ there; the gate opens as O falls silent.
 What spikes cost. With N cells in a pool, c gains the variance (z + i)/(N peak D) a presentation (f = 1), also where
 z = i: a gate that is shut by balance lets no signal through but the noise of both pools, so what is to be kept for
 long needs pools that are silent, not balanced. Read for a time T, h has the variance (sigma(c) + o)/(N peak T). Spikes
-that come late are charged late: at the end of a presentation c lags by the share tau_s/D of the change of z - i.
+that come late are charged late, and forgotten late: at the end of a presentation c lags by the share tau_s/D of the
+change of z - i, and of that of -ln f times c.
 """
 
 from __future__ import annotations

@@ -58,23 +58,24 @@ def test_the_memory_is_the_discrete_one_and_its_noise_that_of_the_spikes() -> No
     """Rejects a flipped gate, a leak that is not f, a charge that depends on f, noise of other numbers of spikes."""
     gates, n = drawn(8, seed=1), 12
     c = told(gates, n)["c"][..., 0]
-    spikes, before, u, deviations, variances = N * PEAK * D, np.zeros(n), np.zeros(n), [], []
+    spikes, before, under_way = N * PEAK * D, np.zeros(n), np.zeros((2, n))
+    deviations, variances = [], []
     for k, found in enumerate(c):
         now = {name: np.full(n, value[k]) for name, value in gates.items()}
-        mean, variance, u = columns.counted(before, u, now, spikes, TAU / D)
+        mean, variance, under_way = columns.counted(before, under_way, now, spikes, TAU / D)
         deviations.append(found - mean)
         variances.append(variance)
         before = found
     check_normal(np.array(deviations), np.array(variances))
     # what the reference leaves to be doubted: that it tends to the recursion, but for what is still under way
-    zero = np.zeros(1)
-    mean, total, u, late = zero, zero, zero, 0.0
+    mean, total, under_way, late = np.zeros(1), np.zeros(1), np.zeros((2, 1)), 0.0
     for k, expected in enumerate(recursion(gates)):
         now = {name: value[k : k + 1] for name, value in gates.items()}
-        f, net = now["f"][0], (now["z"] - now["i"])[0]
-        late = f * late + TAU / D * abs(net - u[0]) / (1 + np.log(f) * TAU / D)
+        f, shown = now["f"][0], np.array([now["z"] - now["i"], -np.log(now["f"])])
+        change = abs(shown - under_way)[:, 0]
+        late = f * late + TAU / D * (change[0] + change[1] * max(abs(mean[0]), 1)) / (1 + np.log(f) * TAU / D)
         kept = f**2 * total
-        mean, total, u = columns.counted(mean, u, now, spikes, TAU / D)
+        mean, total, under_way = columns.counted(mean, under_way, now, spikes, TAU / D)
         total = total + kept
         assert abs(mean[0] - expected) < late + 1e-3
         assert abs(c[k].mean() - expected) < late + 4.5 * np.sqrt(total[0] / n)
@@ -202,10 +203,10 @@ def test_the_leak_of_a_trained_cell_is_the_one_its_inputs_set() -> None:
     x = np.array([[[-1.0]], [[1.0]], [[0.4]]]) * np.ones((1, 12, 1))
     shown = costa2017.protocol(x, D, recurrence="live", record=costa2017_spikes.RECORD)
     c = costa2017_spikes.outputs(ran(shown, 12, circuit=costa2017_spikes.circuit(weights=weights)), 12, dt=DT)["c"]
-    before, u, deviations, variances = np.zeros(12), np.zeros(12), [], []
+    before, under_way, deviations, variances = np.zeros(12), np.zeros((2, 12)), [], []
     for k, found in enumerate(c[..., 0]):
         now = {"z": np.ones(12), "i": np.zeros(12), "f": columns.sigma(1 - 2 * x[k, :, 0])}
-        mean, variance, u = columns.counted(before, u, now, N * PEAK * D, TAU / D)
+        mean, variance, under_way = columns.counted(before, under_way, now, N * PEAK * D, TAU / D)
         deviations.append(found - mean)
         variances.append(variance)
         before = found
