@@ -59,11 +59,12 @@ _MEMORY = """
     kept : 1 (input)
 """
 _POISSON = "rate = peak*drive : Hz"
-_LIF = """
+LIF = """
     dv/dt = (background + I_e - I_i - v)/tau_m : 1
     dI_e/dt = -I_e/tau_s : 1 (input, excitatory)
     dI_i/dt = -I_i/tau_s : 1 (input, inhibitory)
 """
+"""Membrane of the cells that read a gate, thresholds."""
 _ENDS = Record("r", "c", populations=("C", "O"))
 # stages that follow what excites them, or what tonic activity leaves of inhibition
 _STAGES = {
@@ -102,7 +103,7 @@ def circuit(
     ValidationError
         If weights are missing or do not fit each other, or there is no such recurrence.
     """
-    values = _checked(adding_weights(5.0, 0.5) if weights is None else weights)
+    values = checked(adding_weights(5.0, 0.5) if weights is None else weights)
     if recurrence not in RECURRENCES:
         raise ValidationError(f"costa2017.circuit: recurrence {recurrence!r}. Allowed: {listed(RECURRENCES)}.")
     n_units, n_inputs = values["W_z"].shape
@@ -143,8 +144,8 @@ def circuit(
     )
     for g in gates:
         W, R, b = (values[f"{name}_{g}"] for name in "WRb")
-        synapses += _signed("X", CELLS[g], np.hstack([W, -W, b[:, None]]))
-        synapses += [*_signed("C_held", CELLS[g], R), *_signed("O_held", CELLS[g], -R)]
+        synapses += signed("X", CELLS[g], np.hstack([W, -W, b[:, None]]))
+        synapses += [*signed("C_held", CELLS[g], R), *signed("O_held", CELLS[g], -R)]
     if recurrence == "latched":
         populations.append(Population("pulse", 1))
         synapses += [Synapses("pulse", f"{name}_{k}", input="pulse") for name in "CO" for k in ("end", "held")]
@@ -198,10 +199,11 @@ def spikes(
 ) -> Circuit:
     """Return input gates of spiking cells: pools "Z" excite leaky integrate-and-fire cells "P", pools "I" inhibit them.
 
-    Only the gate spikes, not the whole column: rates z and i of each column are what the source "S" shows, first all z,
-    then all i. The membrane is that of the source's section 2 in the units of figure 1a, tau_m v' = -v + I_e - I_i with
-    threshold 1; a pool of Poisson cells that fires at z times ``peak`` gives a mean current of z ``gain``. Where z = i
-    currents cancel and the gate is shut: P fires as if nothing was there. It opens as inhibition is withdrawn.
+    Only the gate spikes; `costa2017_spikes` is the whole column. Rates z and i of each column are what the source "S"
+    shows, first all z, then all i. The membrane is that of the source's section 2 in the units of figure 1a, tau_m v' =
+    -v + I_e - I_i with threshold 1; a pool of Poisson cells that fires at z times ``peak`` gives a mean current of z
+    ``gain``. Where z = i currents cancel and the gate is shut: P fires as if nothing was there. It opens as inhibition
+    is withdrawn.
 
     Parameters
     ----------
@@ -242,7 +244,7 @@ def spikes(
     cells = Population(
         "P",
         n_columns * n_cells,
-        _LIF,
+        LIF,
         parameters={"background": background, "tau_m": tau_m, "tau_s": tau_s},
         initial={"v": Uniform(0.0, 1.0)},
         threshold="v > 1",
@@ -336,8 +338,13 @@ def outputs(tree: Any, n_time: int) -> dict[str, np.ndarray]:
     return {name: v.reshape(n_time, n_parts, -1, v.shape[-1])[:, -1] for name, v in found.items()}
 
 
-def _checked(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def checked(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the weights as arrays.
+
+    Parameters
+    ----------
+    weights : mapping of str to array_like
+        Those of `circuit`.
 
     Raises
     ------
@@ -362,8 +369,16 @@ def _checked(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return values
 
 
-def _signed(pre: str, post: str, values: np.ndarray) -> list[Synapses]:
-    """Return the synapses of E cells and of their relay that carry a signed matrix."""
+def signed(pre: str, post: str, values: np.ndarray) -> list[Synapses]:
+    """Return the synapses of E cells and of their relay that carry a signed matrix.
+
+    Parameters
+    ----------
+    pre, post : str
+        The E cells, such as "X", which have a relay "X_relay", and what is reached.
+    values : ndarray, shape (post, pre)
+        Signed weights.
+    """
     relay = f"{pre.removesuffix('_held')}_relay"
     owner = Synapses(pre, post, weights=Given(np.maximum(values, 0)))
     return [owner, Synapses(relay, post, weights=Paired(owner.name, Given(np.maximum(-values, 0))))]

@@ -69,3 +69,27 @@ def integrated(
             )
         rows.append(sigma(c) - r["o"])
     return np.array(rows)
+
+
+def counted(
+    c: np.ndarray, currents: np.ndarray, gates: dict[str, np.ndarray], spikes: float, lag: float, n_steps: int = 1000
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and variance of c after a presentation from c, and the mean currents after it, if gates are Poisson spikes.
+
+    ``spikes`` are those of a pool at a gate of 1 in a presentation, ``lag`` the time constant of their currents, in
+    presentations. Mean currents, u of z - i and l of -ln f, approach the gates with it, from where they were. The memory
+    is dc = (u M(l) - l c) ds, M = l/(1 - exp(-l)), so a spike of Z or I moves c by M/spikes and one that lets it leak
+    by (u M' - c)/spikes; spikes in a short time have the variance of their mean number (Campbell's theorem).
+    """
+    shown = np.array([gates["z"] - gates["i"], -np.log(gates["f"])])
+    both, currents = gates["z"] + gates["i"], np.broadcast_to(currents, shown.shape)
+    mean, variance, step = c.astype(float), np.zeros_like(c, dtype=float), 1 / n_steps
+    for _ in range(n_steps):
+        u, leak = currents[0], np.maximum(currents[1], 1e-6)
+        gain = leak / -np.expm1(-leak)
+        slope = (1 - gain * np.exp(-leak)) / -np.expm1(-leak)
+        jump = both * gain**2 + leak * (u * slope - mean) ** 2
+        variance = variance + step * (jump / spikes - 2 * leak * variance)
+        mean = mean + step * (u * gain - leak * mean)
+        currents = currents + step / lag * (shown - currents)
+    return mean, variance, currents
