@@ -103,9 +103,9 @@ class Recipe:
             circuit = self.model(step=LargestChange(Linear(self.step, 0.0, parts=epochs)), **settings)
         return competing.kept_run(circuit, protocol, self.on(engine), seed)
 
-    def seen(self, *parts: Any) -> list[Any]:
+    def seen(self, train: Any, test: Any) -> tuple[Any, Any]:
         """Return images as the top layer sees them."""
-        return [part.unit_length() if self.unit_length else part for part in parts]
+        return (train.unit_length(), test.unit_length()) if self.unit_length else (train, test)
 
     def on(self, engine: Engine | None) -> Engine:
         """Return the engine that rows are learned on, unless one is given."""
