@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from neurocircuits.analysis import border_ratio, converged_fraction, negative_share, sphere_norms
@@ -138,7 +139,8 @@ def compute(recipe: Recipe, engine: Any, seed: int) -> xr.DataTree:
     every, seen = max(1, layer.epochs // 30), recipe.seen(train, test)
     layers = {name: competing.kept_layer(layer, some, *seen, every) for name, some in rows.items()}
     if recipe.unit_length:
-        layers[AS_THEY_ARE] = competing.kept_layer(layer, w, train, test, every)
+        plain = clone(layer).set_params(beta=1.0)  # they do not bear a small gain
+        layers[AS_THEY_ARE] = competing.kept_layer(plain, w, train, test, every)
     control = BackpropClassifier(**recipe.control, random_state=seed)
     control = competing.kept_layer(control, None, train, test, max(1, control.epochs // 25))
     histories = {name: one.history_ for name, one in {**layers, "backprop": control}.items()}
