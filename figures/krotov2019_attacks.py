@@ -95,7 +95,7 @@ def _networks(recipe: Any, train: Dataset, test: Dataset, engine: Any, seed: int
     """Return each network with the rows that it reads through, if it does."""
     w = _recipe.learned(recipe.rows(train, engine, seed))
     rows = {"learned": w, "random rows": competing.controls(train, len(w), recipe.p, seed)["random rows"]}
-    layer = PowerClassifier(**recipe.layer, random_state=seed)
+    layer = PowerClassifier(**{**recipe.layer, "beta": 1.0}, random_state=seed)  # as in that figure
     control = BackpropClassifier(**recipe.control, random_state=seed)
     every, every_control = max(1, layer.epochs // 30), max(1, control.epochs // 25)
     networks: dict[str, tuple[Any, Any]] = {
