@@ -217,5 +217,6 @@ FIGURE = Figure(
             CHECK,
         ),
     ),
+    seeds_full=1,
     needs=("mnist",),
 )
