@@ -102,7 +102,7 @@ def test_show_writes_latex(invoke) -> None:
 
 
 def test_figures_name_the_data_that_their_full_setting_loads() -> None:
-    # Rejects: a data set that is needed by default, a name that no loader has, and one that is forgotten.
+    # Rejects: a data set that is needed by default, a name that no loader has, and MNIST where it is forgotten.
     from neurocircuits.reproduce import figures
 
     needed = {name: set(figure.needs) for name, figure in figures().items()}
