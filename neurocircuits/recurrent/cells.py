@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from neurocircuits.declare.checks import is_number, is_whole
 from neurocircuits.errors import ValidationError
-from neurocircuits.recurrent import kernel
+from neurocircuits.recurrent import compiled, kernel
 
 State = Any  # a tensor (layers, batch, H), or a pair of such
 
@@ -226,7 +226,7 @@ class GRU(RecurrentLayers):
 
 
 class _WithMemory(RecurrentLayers):
-    """Layers with a memory c; dropout of updates needs the loop of `kernel`."""
+    """Layers with a memory c, run by the loop of `kernel`."""
 
     gates = kernel.GATES[True]
     has_memory = True
@@ -240,11 +240,32 @@ class _WithMemory(RecurrentLayers):
         batch_first: bool = False,
         dropout: float = 0.0,
         update_dropout: float = 0.0,
+        horizon: float | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        if horizon is not None and not (is_number(horizon) and 2 < horizon < math.inf):
+            raise ValidationError(
+                f"{type(self).__name__}: horizon {horizon!r} is not a number of time steps above 2. Give the length of "
+                "the sequences, or None."
+            )
+        self.horizon = horizon
         super().__init__(input_size, hidden_size, num_layers, batch_first, dropout, device, dtype)
         self.update_dropout = self._share("update_dropout", update_dropout)
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew, from torch's generator; see ``horizon``."""
+        super().reset_parameters()
+        if self.horizon is None:
+            return
+        with torch.no_grad():
+            for k in range(self.num_layers):
+                values = self.layer_parameters(k)
+                of = dict(zip(self.gates, values["bias"].view(-1, self.hidden_size), strict=True))
+                kept = of.get("f", values.get("leak"))  # f = 1 - 1/tau is sigma(log(tau - 1))
+                kept.uniform_(1, self.horizon - 1).log_()
+                for name in ("i", "z") if self.subtracts else ("i",):
+                    of[name].copy_(-kept)
 
     def _layer(
         self, x: Tensor, state: tuple[Tensor, ...], parameters: dict[str, Tensor], batch_sizes: Sequence[int]
@@ -262,13 +283,17 @@ class LSTM(_WithMemory):
     """Long short-term memory with a forgetting gate; see `RecurrentLayers` for the other parameters.
 
     i, f, o = sigma(W x + R h' + b), z = tanh(W x + R h' + b), c = f c' + i z, h = o tanh(c) (Costa et al. 2017,
-    section 3). Gates are in the order i, f, z, o, which is torch's. Without dropout of updates torch's own kernel runs
-    it.
+    section 3). Gates are in the order i, f, z, o, which is torch's. Where there is no compiled loop for it, as on a GPU,
+    torch's own kernel runs it, but for dropout of updates.
 
     Parameters
     ----------
     update_dropout : float
         Share of the candidates z that are dropped while training; the source has such dropout and does not define it.
+    horizon : float, optional
+        Steps T over which memories are to reach: what they keep of a step begins at sigma(b) with b = log U(1, T - 1),
+        so that their time constants are uniform up to T, and what they take in at sigma(-b) (Tallec and Ollivier 2018,
+        arXiv:1804.11188). Without it forgetting biases are 1, and of a memory nothing is left after twenty steps.
     """
 
     subtracts, of_torch = False, "lstm"
@@ -276,7 +301,7 @@ class LSTM(_WithMemory):
     def _layer(
         self, x: Tensor, state: tuple[Tensor, ...], parameters: dict[str, Tensor], batch_sizes: Sequence[int]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        own = self.training and self.update_dropout
+        own = compiled.runs(x) or (self.training and self.update_dropout)
         return (super()._layer if own else self._run_by_torch)(x, state, parameters, batch_sizes)
 
 
@@ -290,6 +315,11 @@ class SubLSTM(_WithMemory):
     ----------
     update_dropout : float
         Share of the candidates z that are dropped while training; the source has such dropout and does not define it.
+    horizon : float, optional
+        Steps T over which memories are to reach: what they keep of a step begins at sigma(b) with b = log U(1, T - 1),
+        so that their time constants are uniform up to T, and what they take in at sigma(-b) (Tallec and Ollivier 2018,
+        arXiv:1804.11188), here both parts of what they take in, z and i. Without it forgetting biases are 1, and of
+        a memory nothing is left after twenty steps.
     """
 
     subtracts = True
@@ -299,7 +329,7 @@ class FixSubLSTM(SubLSTM):
     """`SubLSTM` whose memory leaks by a learned constant of each unit instead of a forgetting gate.
 
     Gates are in the order i, z, o; the share that a step keeps is f = sigma(leak), which no input changes. It begins
-    uniform in [0.9, 0.99], a default of this package.
+    uniform in [0.9, 0.99], a default of this package, or as ``horizon`` says.
     """
 
     gates = kernel.GATES[False]
@@ -310,10 +340,10 @@ class FixSubLSTM(SubLSTM):
     def reset_parameters(self) -> None:
         """Draw the parameters anew."""
         super().reset_parameters()
-        with torch.no_grad():
-            for k in range(self.num_layers):
-                kept = getattr(self, f"leak_l{k}").uniform_(0.9, 0.99)
-                kept.copy_(torch.log(kept / (1 - kept)))
+        if self.horizon is None:
+            with torch.no_grad():
+                for k in range(self.num_layers):
+                    getattr(self, f"leak_l{k}").uniform_(0.9, 0.99).logit_()
 
     @property
     def leaks(self) -> Tensor:

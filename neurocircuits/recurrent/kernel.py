@@ -8,44 +8,17 @@ has one matrix product, with all gates in one matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from neurocircuits.recurrent import compiled
+from neurocircuits.recurrent.compiled import CompiledLoop, before
+from neurocircuits.recurrent.products import of_weights, packed, times
+
 GATES = {True: ("i", "f", "z", "o"), False: ("i", "z", "o")}  # with a forgetting gate, and with a constant leak
-
-
-@cache
-def _has_packed_products() -> bool:
-    """Return whether torch offers oneDNN's products with a weight matrix in its own order, which are private."""
-    try:
-        weight = torch.ops.mkldnn._reorder_linear_weight(torch.ones(3, 2), 1)
-        x, y = torch.ones(1, 2), torch.ones(1, 3)
-        return bool((torch.ops.mkldnn._linear_pointwise.binary(x, y, weight, None, "add") == 3).all())
-    except (AttributeError, RuntimeError):
-        return False
-
-
-def product(weight: Tensor, n_rows: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the function (x, y) -> y + x @ weight.T, for many x of about ``n_rows`` rows.
-
-    Parameters
-    ----------
-    weight : Tensor, shape (n_out, n_in)
-        Weights.
-    n_rows : int
-        Rows of x for which the order of the weights in memory is chosen.
-    """
-    if weight.dtype == torch.float32 and weight.device.type == "cpu" and _has_packed_products():
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), n_rows)
-        apply = torch.ops.mkldnn._linear_pointwise.binary
-        return lambda x, y: apply(x, y, packed, None, "add")
-    transposed = weight.t()
-    return lambda x, y: torch.addmm(y, x, transposed)
 
 
 class MemoryLoop(torch.autograd.Function):
@@ -70,11 +43,11 @@ class MemoryLoop(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the outputs (rows, H) and the last h and c of every sequence (B, H)."""
         n, names = h_0.shape[1], GATES[leak is None]
-        gates = torch.addmm(bias, x, weight_ih.t())
+        gates = times(x, weight_ih, bias)
         of = {name: gates[:, k * n : (k + 1) * n] for k, name in enumerate(names)}
         z = of["z"] if subtracts else torch.empty_like(of["z"])
         c_all, y_all, h_all = (gates.new_empty(len(x), n) for _ in range(3))
-        recurrent = product(weight_hh, int(batch_sizes[0]))
+        recurrent = packed(weight_hh, int(batch_sizes[0]))
         h, c, h_n, c_n = h_0, c_0, h_0.clone(), c_0.clone()
         parts = (gates, of["i"], of.get("f", gates), z, of["o"], c_all, y_all, h_all, gates if mask is None else mask)
         at_z = names.index("z") * n
@@ -109,7 +82,7 @@ class MemoryLoop(torch.autograd.Function):
         x, h_0, c_0, weight_ih, weight_hh, leak, mask, gates, z, c_all, y, h_all = ctx.saved_tensors
         sizes, subtracts, n = ctx.batch_sizes, ctx.subtracts, h_0.shape[1]
         names = GATES[leak is None]
-        c_before, h_before = _before(c_0, c_all, sizes), _before(h_0, h_all, sizes)
+        c_before, h_before = before(c_0, c_all, sizes), before(h_0, h_all, sizes)
         # derivatives of the gates' arguments: all but the last by the memory's, the last (o) by the output's
         slope = gates * (1 - gates)
         of = {name: slope[:, k * n : (k + 1) * n] for k, name in enumerate(names)}
@@ -132,7 +105,7 @@ class MemoryLoop(torch.autograd.Function):
                 torch.mul((1 - unmasked * unmasked) * value["i"], mask, out=of["z"])
         if leak is None:
             of["f"].mul_(c_before)
-        back = product(weight_hh.t(), sizes[0])
+        back = packed(weight_hh.t(), sizes[0])
         # what reaches h of the step before a step from above, where the gradient through the step is added
         above = [torch.zeros_like(h_0), *grad_h.contiguous().split(sizes)]
         dh_all, dc_all = grad_h_n.clone(), grad_c_n.clone()
@@ -159,27 +132,17 @@ class MemoryLoop(torch.autograd.Function):
                 dh.copy_(back(s, g[:rows]))
                 dh_all[rows : len(g)].add_(g[rows:])
         return (
-            slope @ weight_ih if ctx.needs_input_grad[0] else None,
+            times(slope, weight_ih.t()) if ctx.needs_input_grad[0] else None,
             dh_all,
             dc_all,
-            slope.t() @ x,
-            slope.t() @ h_before,
+            of_weights(slope, x),
+            of_weights(slope, h_before),
             slope.sum(0),
             None if d_leak is None else d_leak.sum(0),
             None,
             None,
             None,
         )
-
-
-def _before(first: Tensor, states: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return the states before each step, in rows like ``states``."""
-    if sizes[0] == sizes[-1]:
-        return torch.cat([first, states[: len(states) - sizes[0]]])
-    parts = states.split(list(sizes))
-    return torch.cat(
-        [first[: sizes[0]], *(part[:size] for part, (_, size) in zip(parts, pairwise(sizes), strict=False))]
-    )
 
 
 def run(
@@ -221,5 +184,6 @@ def run(
     state : tuple of Tensor, shape (B, H) each
         h and c after the last step of each sequence.
     """
-    h, h_n, c_n = MemoryLoop.apply(x, *state, *weights, leak, mask, batch_sizes, subtracts)
+    loop = CompiledLoop if compiled.runs(x) else MemoryLoop
+    h, h_n, c_n = loop.apply(x, *state, *weights, leak, mask, batch_sizes, subtracts)
     return h, (h_n, c_n)

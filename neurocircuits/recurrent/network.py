@@ -10,6 +10,7 @@ import torch
 
 from neurocircuits.errors import ValidationError
 from neurocircuits.recurrent.cells import RecurrentLayers
+from neurocircuits.recurrent.products import Linear
 from neurocircuits.recurrent.tasks import Task
 
 
@@ -42,7 +43,7 @@ class Network(torch.nn.Module):
                 "inputs in each time step."
             )
         self.embedding = torch.nn.Embedding(task.n_inputs, layers.input_size) if words else None
-        self.layers, self.readout = layers, torch.nn.Linear(layers.hidden_size, task.n_outputs)
+        self.layers, self.readout = layers, Linear(layers.hidden_size, task.n_outputs)
         self.input_dropout, self.output_dropout, self.all_steps = input_dropout, output_dropout, words
         bound = math.sqrt(6 / (layers.hidden_size + task.n_outputs)) if not words else 0.1
         torch.nn.init.uniform_(self.readout.weight, -bound, bound)
