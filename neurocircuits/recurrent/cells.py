@@ -262,7 +262,7 @@ class _WithMemory(RecurrentLayers):
             for k in range(self.num_layers):
                 values = self.layer_parameters(k)
                 of = dict(zip(self.gates, values["bias"].view(-1, self.hidden_size), strict=True))
-                kept = of.get("f", values.get("leak"))  # f = 1 - 1/tau is sigma(log(tau - 1))
+                kept = of["f"] if "f" in of else values["leak"]  # f = 1 - 1/tau is sigma(log(tau - 1))
                 kept.uniform_(1, self.horizon - 1).log_()
                 for name in ("i", "z") if self.subtracts else ("i",):
                     of[name].copy_(-kept)
@@ -283,8 +283,8 @@ class LSTM(_WithMemory):
     """Long short-term memory with a forgetting gate; see `RecurrentLayers` for the other parameters.
 
     i, f, o = sigma(W x + R h' + b), z = tanh(W x + R h' + b), c = f c' + i z, h = o tanh(c) (Costa et al. 2017,
-    section 3). Gates are in the order i, f, z, o, which is torch's. Where there is no compiled loop for it, as on a GPU,
-    torch's own kernel runs it, but for dropout of updates.
+    section 3). Gates are in the order i, f, z, o, which is torch's. Torch's own kernel runs it on a GPU, and
+    wherever else there is no compiled loop, if there is no dropout of updates.
 
     Parameters
     ----------

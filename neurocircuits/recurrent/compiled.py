@@ -38,17 +38,20 @@ def library() -> ctypes.CDLL | None:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
     told = [compiler, version, *_FLAGS, SOURCE.read_text(), platform.machine(), _processor()]
     key = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
-    cache_folder = Path(os.environ.get("NEUROCIRCUITS_CACHE") or pooch.os_cache("neurocircuits"))
-    built = cache_folder / "compiled" / f"loop-{key}.so"
+    folder = Path(os.environ.get("NEUROCIRCUITS_CACHE") or pooch.os_cache("neurocircuits")) / "compiled"
+    built = folder / f"loop-{key}.so"
     try:
-        if not built.exists():
-            built.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=built.parent) as folder:
-                partial = Path(folder) / built.name
-                command = [compiler, "-march=native", *_FLAGS, str(SOURCE), "-o", str(partial)]
-                if subprocess.run(command, capture_output=True, check=False).returncode:
-                    return None
-                os.replace(partial, built)
+        return ctypes.CDLL(str(built))
+    except OSError:  # it is not there yet, or broken
+        pass
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as empty:
+            partial = Path(empty) / built.name
+            command = [compiler, "-march=native", *_FLAGS, str(SOURCE), "-o", str(partial)]
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                return None
+            os.replace(partial, built)
         return ctypes.CDLL(str(built))
     except OSError:
         return None
@@ -127,19 +130,19 @@ class CompiledLoop(torch.autograd.Function):
         )
 
 
-def _call(name: str, gates: Tensor, sizes: Sequence[int], subtracts: bool, *tensors: Tensor | None) -> None:
-    """Call a function of the library: weights, leak, mask, then what it reads and writes."""
-    n, steps = (tensors[0].shape[1], np.asarray(sizes, np.int64)) if tensors[0] is not None else (0, None)
-    kind = _SUBTRACTS * subtracts + _LEAKS * (tensors[1] is not None) + _MASKED * (tensors[2] is not None)
-    pointers = [None if each is None else ctypes.c_void_p(each.data_ptr()) for each in tensors]
+def _call(name: str, gates: Tensor, sizes: Sequence[int], subtracts: bool, weight: Tensor, *others: Any) -> None:
+    """Call a function of the library on weights, leak, mask, and what it reads and writes: contiguous, of one dtype."""
+    leak, mask = others[:2]
+    kind = _SUBTRACTS * subtracts + _LEAKS * (leak is not None) + _MASKED * (mask is not None)
+    steps = np.asarray(sizes, np.int64)
     function = getattr(library(), f"{name}_{_NAMES[gates.dtype]}")
     function.restype = None
     function(
         ctypes.c_int(kind),
-        ctypes.c_int64(len(sizes)),
+        ctypes.c_int64(len(steps)),
         ctypes.c_void_p(steps.ctypes.data),
-        ctypes.c_int(n),
-        *pointers,
+        ctypes.c_int(weight.shape[1]),
+        *(None if each is None else ctypes.c_void_p(each.data_ptr()) for each in (weight, *others)),
     )
 
 

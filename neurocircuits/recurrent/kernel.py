@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neurocircuits.errors import ValidationError
 from neurocircuits.recurrent import compiled
 from neurocircuits.recurrent.compiled import CompiledLoop, before
 from neurocircuits.recurrent.products import of_weights, packed, times
@@ -183,7 +184,19 @@ def run(
         h of all steps.
     state : tuple of Tensor, shape (B, H) each
         h and c after the last step of each sequence.
+
+    Raises
+    ------
+    ValidationError
+        If the numbers are of several kinds, such as float32 and float64.
     """
+    given = {"inputs": x, "states": state[0], "memories": state[1], "weights": weights[1]}
+    if len({each.dtype for each in given.values()}) > 1:
+        raise ValidationError(
+            "The time loop runs in one dtype. Here "
+            + ", ".join(f"{name} are {each.dtype}" for name, each in given.items())
+            + ". Convert them, as layer.to(dtype) and tensor.to(dtype) do."
+        )
     loop = CompiledLoop if compiled.runs(x) else MemoryLoop
     h, h_n, c_n = loop.apply(x, *state, *weights, leak, mask, batch_sizes, subtracts)
     return h, (h_n, c_n)

@@ -43,12 +43,12 @@ def times(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     bias : Tensor, shape (n_out,), optional
     """
     if _applies(x) and weight.shape[1] > 1:
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # type: ignore[no-any-return]
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return x @ weight.t() if bias is None else torch.addmm(bias, x, weight.t())
 
 
 def of_weights(slopes: Tensor, x: Tensor) -> Tensor:
-    """Return the gradient by weights (n_out, n_in), from that by products (rows, n_out) and their inputs (rows, n_in)."""
+    """Return the gradient by weights (n_out, n_in) from that by products (rows, n_out) and inputs (rows, n_in)."""
     return times(x.t(), slopes.t()).t()
 
 
@@ -65,7 +65,7 @@ def packed(weight: Tensor, n_rows: int) -> Callable[[Tensor, Tensor], Tensor]:
     if _applies(weight):
         reordered = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), n_rows)
         apply = torch.ops.mkldnn._linear_pointwise.binary
-        return lambda x, y: apply(x, y, reordered, None, "add")  # type: ignore[no-any-return]
+        return lambda x, y: apply(x, y, reordered, None, "add")
     transposed = weight.t()
     return lambda x, y: torch.addmm(y, x, transposed)
 
@@ -76,7 +76,7 @@ class Linear(torch.nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Return input @ weight.T + bias."""
         rows = _Product.apply(input.reshape(-1, self.in_features), self.weight, self.bias)
-        return rows.view(*input.shape[:-1], self.out_features)  # type: ignore[no-any-return]
+        return rows.view(*input.shape[:-1], self.out_features)
 
 
 class _Product(torch.autograd.Function):

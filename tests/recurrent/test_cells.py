@@ -12,12 +12,29 @@ import neurocircuits as nc
 
 torch = pytest.importorskip("torch")
 
-from neurocircuits.recurrent import GRU, LSTM, RNN, FixSubLSTM, SubLSTM  # noqa: E402
+from neurocircuits.recurrent import (  # noqa: E402
+    GRU,
+    LSTM,
+    RNN,
+    FixSubLSTM,
+    SubLSTM,
+    compiled,
+)
 from neurocircuits.recurrent import kernel as loops  # noqa: E402
 from neurocircuits.recurrent.cells import n_parameters  # noqa: E402
 
 CELLS = (RNN, GRU, LSTM, SubLSTM, FixSubLSTM)
 WITH_MEMORY = (LSTM, SubLSTM, FixSubLSTM)
+
+
+@pytest.fixture(params=["compiled", "operations"], autouse=True)
+def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test is for both time loops: compiled code, and torch's operations."""
+    if request.param == "operations":
+        monkeypatch.setattr(compiled, "library", lambda: None)
+    elif compiled.library() is None:
+        pytest.skip("needs a compiler such as g++")
+    return str(request.param)
 
 
 def sigma(a: float) -> float:
@@ -113,9 +130,9 @@ def test_the_loop_runs_an_lstm_as_torch_does(dtype: str) -> None:
     values = layer.layer_parameters(0)
     weights = (values["weight_ih"], values["weight_hh"], values["bias"])
     found, (h, c) = loops.run(x.reshape(48, 6), state, weights, [4] * 12, subtracts=False)
-    expected, (h_torch, c_torch) = layer(x, tuple(each[None] for each in state))
+    expected, (h_torch, c_torch) = layer._run_by_torch(x.reshape(48, 6), state, values, [4] * 12)
     tolerance = 1e-13 if dtype == "float64" else 2e-6
-    for a, b in ((found.view(12, 4, 8), expected), (h, h_torch[0]), (c, c_torch[0])):
+    for a, b in ((found, expected), (h, h_torch), (c, c_torch)):
         assert (a - b).abs().max() < tolerance
     ours, theirs = (torch.autograd.grad((each**2).sum(), [x, *weights]) for each in (found, expected))
     for a, b in zip(ours, theirs, strict=True):
@@ -247,6 +264,21 @@ def test_first_weights_are_glorots_and_forgetting_begins_at_one() -> None:
     assert 0.985 < leaks.max() <= 0.99
 
 
+def test_with_a_horizon_time_constants_are_uniform_up_to_it() -> None:
+    """Rejects a logarithm of the wrong quantity: time constants 1 / (1 - f) are uniform in [2, 100]."""
+    torch.manual_seed(12)
+    for cell in WITH_MEMORY:
+        layer = cell(3, 4000, horizon=100)
+        bias = dict(zip(layer.gates, layer.bias_l0.detach().view(-1, 4000), strict=True))
+        kept = bias["f"] if "f" in bias else layer.leak_l0.detach()
+        constants = 1 / (1 - torch.sigmoid(kept.double()))
+        quantiles = torch.quantile(constants, torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64))
+        assert torch.allclose(quantiles, torch.tensor([2.0, 26.5, 51.0, 75.5, 100.0], dtype=torch.float64), atol=3)
+        assert torch.equal(bias["i"], -kept)
+        assert torch.equal(bias["z"], torch.zeros(4000) if cell is LSTM else -kept)
+        assert (bias["o"] == 0).all()
+
+
 def test_dropout_is_for_training_only() -> None:
     for cell in WITH_MEMORY:
         torch.manual_seed(10)
@@ -274,6 +306,7 @@ def test_layers_can_be_compiled(cell: Any) -> None:
         ({"num_layers": 1.5}, "num_layers 1.5"),
         ({"dropout": 1.0}, "dropout 1.0 is not a share"),
         ({"update_dropout": -0.1}, "update_dropout -0.1 is not a share"),
+        ({"horizon": 2}, "horizon 2 is not a number of time steps above 2"),
     ],
 )
 def test_sizes_and_shares_are_checked(arguments: dict[str, Any], words: str) -> None:
