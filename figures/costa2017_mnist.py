@@ -153,7 +153,7 @@ FIGURE = Figure(
         ),
         Claim(
             "long-memories-first",
-            "Where memories begin long, LSTM and subLSTM are ahead by 20 points of validation accuracy after two epochs.",
+            "Where memories begin long, LSTM and subLSTM are 20 points of validation accuracy ahead after two epochs.",
             lambda tree: at_least(min(lead(tree, cell) for cell in ("LSTM", "SubLSTM")), 20.0),
             "Tallec and Ollivier (2018), arXiv:1804.11188, for the LSTM; the number is of this package",
             ("full",),

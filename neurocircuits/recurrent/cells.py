@@ -289,7 +289,8 @@ class LSTM(_WithMemory):
     Parameters
     ----------
     update_dropout : float
-        Share of the candidates z that are dropped while training; the source has such dropout and does not define it.
+        Share of the updates, z i, that are dropped while training, so that a memory stays as it is there (Semeniuta,
+        Severyn and Barth 2016, arXiv:1603.05118); the source of subLSTMs has such dropout and does not define it.
     horizon : float, optional
         Steps T over which memories are to reach: what they keep of a step begins at sigma(b) with b = log U(1, T - 1),
         so that their time constants are uniform up to T, and what they take in at sigma(-b) (Tallec and Ollivier 2018,
@@ -314,7 +315,8 @@ class SubLSTM(_WithMemory):
     Parameters
     ----------
     update_dropout : float
-        Share of the candidates z that are dropped while training; the source has such dropout and does not define it.
+        Share of the updates, z - i, that are dropped while training, so that a memory stays as it is there (Semeniuta,
+        Severyn and Barth 2016, arXiv:1603.05118); the source of subLSTMs has such dropout and does not define it.
     horizon : float, optional
         Steps T over which memories are to reach: what they keep of a step begins at sigma(b) with b = log U(1, T - 1),
         so that their time constants are uniform up to T, and what they take in at sigma(-b) (Tallec and Ollivier 2018,

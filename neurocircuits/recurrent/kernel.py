@@ -60,9 +60,9 @@ class MemoryLoop(torch.autograd.Function):
             if not subtracts:
                 torch.tanh(a[:, at_z : at_z + n], out=z_t)
             torch.sigmoid(a, out=s)
-            if mask is not None:
-                z_t.mul_(m)
             torch.sub(z_t, i, out=c_t) if subtracts else torch.mul(z_t, i, out=c_t)
+            if mask is not None:
+                c_t.mul_(m)
             c_t.addcmul_(c, f if leak is None else leak)
             if subtracts:
                 torch.sigmoid(c_t, out=y)
@@ -92,18 +92,14 @@ class MemoryLoop(torch.autograd.Function):
             of["i"].neg_()
             of["o"].neg_()
             by_output = y * (1 - y)
-            if mask is not None:  # the stored z is masked, and sigma' is that of what was masked
-                unmasked = torch.where(mask > 0, z / mask, 0.0)
-                torch.mul(unmasked * (1 - unmasked), mask, out=of["z"])
         else:
             of["i"].mul_(z)
             of["o"].mul_(y)
             by_output = (1 - y * y) * value["o"]
-            if mask is None:
-                torch.mul(1 - z * z, value["i"], out=of["z"])
-            else:
-                unmasked = torch.where(mask > 0, z / mask, 0.0)
-                torch.mul((1 - unmasked * unmasked) * value["i"], mask, out=of["z"])
+            torch.mul(1 - z * z, value["i"], out=of["z"])
+        if mask is not None:
+            of["i"].mul_(mask)
+            of["z"].mul_(mask)
         if leak is None:
             of["f"].mul_(c_before)
         back = packed(weight_hh.t(), sizes[0])
@@ -176,7 +172,7 @@ def run(
     leak : Tensor, shape (H,), optional
         Share of the memory that is kept at each step, instead of f.
     mask : Tensor, shape (rows, H), optional
-        Factors of z (dropout on updates).
+        Factors of what a step adds to the memory, z - i or z i (dropout of updates).
 
     Returns
     -------

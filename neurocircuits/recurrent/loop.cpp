@@ -135,8 +135,8 @@ void forward_row(int n, T* __restrict gates, const T* __restrict leak, const T* 
     for (int k = 0; k < n; ++k) {
         const T i_k = sigmoid(i[k]), o_k = sigmoid(o[k]), z_k = SUBTRACTS ? sigmoid(z[k]) : tanh_of(z[k]);
         const T f_k = LEAKS ? leak[k] : sigmoid(f[k]);
-        const T let = MASKED ? z_k * mask[k] : z_k;
-        const T c_k = c_before[k] * f_k + (SUBTRACTS ? let - i_k : let * i_k);
+        const T update = (SUBTRACTS ? z_k - i_k : z_k * i_k) * (MASKED ? mask[k] : T(1));
+        const T c_k = c_before[k] * f_k + update;
         const T y_k = SUBTRACTS ? sigmoid(c_k) : tanh_of(c_k);
         i[k] = i_k, z[k] = z_k, o[k] = o_k, c[k] = c_k, y[k] = y_k;
         if (!LEAKS) f[k] = f_k;
@@ -155,11 +155,11 @@ void backward_row(int n, const T* __restrict gates, const T* __restrict leak, co
 #pragma GCC ivdep
     for (int k = 0; k < n; ++k) {
         const T i_k = i[k], z_k = z[k], o_k = o[k], y_k = y[k], f_k = LEAKS ? leak[k] : f[k];
-        const T m_k = MASKED ? mask[k] : T(1), dh = dh_above[k] + dh_after[k];
+        const T dh = dh_above[k] + dh_after[k];
         const T by_c = SUBTRACTS ? y_k * (1 - y_k) : o_k * (1 - y_k * y_k);
-        const T d = dc[k] + dh * by_c;
-        d_i[k] = (SUBTRACTS ? -d : d * z_k * m_k) * i_k * (1 - i_k);
-        d_z[k] = SUBTRACTS ? d * m_k * z_k * (1 - z_k) : d * m_k * i_k * (1 - z_k * z_k);
+        const T d = dc[k] + dh * by_c, update = d * (MASKED ? mask[k] : T(1));
+        d_i[k] = update * (SUBTRACTS ? T(-1) : z_k) * i_k * (1 - i_k);
+        d_z[k] = update * (SUBTRACTS ? z_k * (1 - z_k) : i_k * (1 - z_k * z_k));
         d_o[k] = (SUBTRACTS ? -dh : dh * y_k) * o_k * (1 - o_k);
         if (LEAKS)
             d_leak[k] += d * c_before[k];

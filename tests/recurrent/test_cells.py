@@ -169,6 +169,24 @@ def test_states_go_on_and_batches_may_come_first(cell: Any) -> None:
     assert (first(x.transpose(0, 1))[0].transpose(0, 1) - whole).abs().max() < 1e-15
 
 
+@pytest.mark.parametrize("subtracts", [False, True])
+def test_a_dropped_update_leaves_the_memory_as_it_was(subtracts: bool) -> None:
+    """Rejects dropout of z alone, where i would still be taken away."""
+    torch.manual_seed(13)
+    h, c = torch.randn(2, 3, 4)
+    f = torch.rand(4)
+    weights = (torch.randn(12, 2), torch.randn(12, 4), torch.randn(12))
+    mask = torch.ones(15, 4)
+    mask[6:9] = 0  # the third of five steps
+    x = torch.randn(15, 2)
+    runs = {
+        n: loops.run(x[: 3 * n], (h, c), weights, [3] * n, subtracts=subtracts, leak=f, mask=mask[: 3 * n])[1][1]
+        for n in (2, 3, 4)
+    }
+    assert torch.allclose(runs[3], f * runs[2], atol=1e-7)
+    assert not torch.allclose(runs[4], f * runs[3], atol=1e-2)
+
+
 def test_numbers_of_parameters_are_the_published_ones() -> None:
     """Rejects a second bias for each gate, and leaks that are counted as gates."""
     d, h = 7, 5
