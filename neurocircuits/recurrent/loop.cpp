@@ -220,14 +220,16 @@ void backward(int64_t steps, const int64_t* sizes, int n, const T* weight, const
 }  // namespace
 
 // kind: 1 gates subtract, 2 constant leak, 4 masked
-#define FOR_KIND(T, FUNCTION, ...)                                        \
-    switch (kind) {                                                       \
-        case 0: return FUNCTION<T, false, false, false>(__VA_ARGS__);     \
-        case 1: return FUNCTION<T, true, false, false>(__VA_ARGS__);      \
-        case 3: return FUNCTION<T, true, true, false>(__VA_ARGS__);       \
-        case 4: return FUNCTION<T, false, false, true>(__VA_ARGS__);      \
-        case 5: return FUNCTION<T, true, false, true>(__VA_ARGS__);       \
-        case 7: return FUNCTION<T, true, true, true>(__VA_ARGS__);        \
+#define FOR_KIND(T, FUNCTION, ...)                                   \
+    switch (kind) {                                                  \
+        case 0: return FUNCTION<T, false, false, false>(__VA_ARGS__); \
+        case 1: return FUNCTION<T, true, false, false>(__VA_ARGS__);  \
+        case 2: return FUNCTION<T, false, true, false>(__VA_ARGS__);  \
+        case 3: return FUNCTION<T, true, true, false>(__VA_ARGS__);   \
+        case 4: return FUNCTION<T, false, false, true>(__VA_ARGS__);  \
+        case 5: return FUNCTION<T, true, false, true>(__VA_ARGS__);   \
+        case 6: return FUNCTION<T, false, true, true>(__VA_ARGS__);   \
+        case 7: return FUNCTION<T, true, true, true>(__VA_ARGS__);    \
     }
 
 #define EXPORTED(T)                                                                                                   \
