@@ -25,7 +25,7 @@ PUBLISHED = {"LSTM": 97.96, "SubLSTM": 97.29, "FixSubLSTM": 97.27}
 PIXELS: dict[str, Any] = {"epochs": 30, "batch": 50, "rate": 3e-4, "decay": 0.85, "decay_after": 12}
 CONTROL = "pixels from biases of 1"
 READINGS: dict[bool, dict[str, tuple[int, int, dict[str, Any], dict[str, Any]]]] = {  # inputs, units, training, cells
-    True: {"rows": (8, 32, {"epochs": 5, "batch": 25, "rate": 5e-3}, {})},
+    True: {"rows": (8, 32, {"epochs": 10, "batch": 25, "rate": 5e-3}, {})},
     False: {
         "rows": (28, 100, {"epochs": 30, "batch": 100, "rate": 1e-3}, {}),
         "pixels": (1, 100, PIXELS, {"horizon": 784}),
