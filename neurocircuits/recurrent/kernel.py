@@ -3,7 +3,8 @@
 Rows of all time steps stand below one another, as in torch's ``PackedSequence``: ``batch_sizes[t]`` rows belong to
 step t, and sequences that end leave from below. What does not depend on the step before is done for all steps at once:
 input products before the loop, derivatives of the gates before the backward loop, weight gradients after it. A step
-has one matrix product, with all gates in one matrix.
+has one matrix product, with all gates in one matrix. Here it is in torch's operations; on the CPU `compiled` runs it
+where it can be built.
 """
 
 from __future__ import annotations
