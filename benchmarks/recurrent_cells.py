@@ -1,4 +1,4 @@
-"""SubLSTM layers, forward and backward, against torch's own LSTM and a cell with one product for each time step."""
+"""SubLSTM and LSTM layers, forward and backward, against torch's own LSTM and a cell with one product a time step."""
 
 from __future__ import annotations
 
@@ -42,13 +42,18 @@ def times(sizes: tuple[int, int, int, int], rounds: int) -> dict[str, list[float
     """Return the thread's CPU milliseconds of forward and backward passes, in turn."""
     import torch
 
-    from neurocircuits.recurrent import SubLSTM
+    from neurocircuits.recurrent import LSTM, SubLSTM
 
     n, steps, batch, n_inputs = sizes
     torch.manual_seed(0)
-    layer, theirs = SubLSTM(n_inputs, n), torch.nn.LSTM(n_inputs, n)
+    layer, lstm, theirs = SubLSTM(n_inputs, n), LSTM(n_inputs, n), torch.nn.LSTM(n_inputs, n)
     x = torch.randn(steps, batch, n_inputs)
-    ways = {"ours": lambda: layer(x)[0], "LSTM": lambda: theirs(x)[0], "plain": lambda: plain(torch, layer)(x)}
+    ways = {
+        "subLSTM": lambda: layer(x)[0],
+        "LSTM": lambda: lstm(x)[0],
+        "torch": lambda: theirs(x)[0],
+        "plain": lambda: plain(torch, layer)(x),
+    }
     laps: dict[str, list[float]] = {name: [] for name in ways}
     for k in range(rounds + 1):
         for name, way in ways.items():
@@ -72,10 +77,12 @@ def run(quick: bool = False) -> list[Result]:
         with one_thread():
             for *sizes, limit, gain in ((20, 5, 4, 3, None, None),) if quick else SIZES:
                 laps = times(tuple(sizes), 2 if quick else ROUNDS)
-                name = "subLSTM of {} units, {} steps, batch {}, {} inputs".format(*sizes)
-                found.append(result(name, laps["ours"], laps["LSTM"], "ms", "torch's LSTM", limit))
+                size = "of {} units, {} steps, batch {}, {} inputs".format(*sizes)
+                found.append(result(f"subLSTM {size}", laps["subLSTM"], laps["torch"], "ms", "torch's LSTM", limit))
                 most = None if gain is None else 1 / gain
-                found.append(result(name, laps["ours"], laps["plain"], "ms", "one product for each step", most))
+                plain_cell = "one product for each step"
+                found.append(result(f"subLSTM {size}", laps["subLSTM"], laps["plain"], "ms", plain_cell, most))
+                found.append(result(f"LSTM {size}", laps["LSTM"], laps["torch"], "ms", "torch's LSTM", None))
     finally:
         torch.set_num_threads(threads)
     return found
