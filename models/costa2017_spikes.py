@@ -46,7 +46,7 @@ from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.record import Record
 from neurocircuits.declare.stimulus import Patterns
 from neurocircuits.declare.synapses import Synapses
-from neurocircuits.declare.weights import Constant, Uniform
+from neurocircuits.declare.weights import Constant, Given, Uniform
 from neurocircuits.errors import ValidationError
 from neurocircuits.models import costa2017
 from neurocircuits.units import quantity, seconds
@@ -57,18 +57,39 @@ POOLS = {"z": "Z", "i": "I", "o": "O", "f": "L"}
 RECORD = Record("c", populations=("C",), spikes=("H",))
 """What `outputs` reads."""
 
+_HOLDING = {"held": "excitatory", "held_relay": "inhibitory"}
 _SIGN = {"Z": "excitatory", "I": "inhibitory", "O": "inhibitory", "L": "inhibitory"}
 _SHOWN = "rate = peak*drive : Hz"
 # of a sum of inputs a: sigma(a), and -ln(sigma(a)) for the pool that forgets
-_COMPUTED = dict.fromkeys("ZIO", "rate = peak/(1 + exp(-drive)) : Hz") | {"L": "rate = peak*log(1 + exp(-drive)) : Hz"}
-_THRESHOLD = "rand() < rate*dt"
-_MEMORY = """
-    dslow_e/dt = (s_e*matched - g*slow_e)/presentation : 1
-    dslow_i/dt = (s_i*matched - g*slow_i)/presentation : 1
-    matched = leak/(1 - exp(-leak)) : 1
-    leak = g + 1e-6 : 1
+_COMPUTED = dict.fromkeys("ZIO", "rate = peak/(1 + exp(-a)) : Hz") | {"L": "rate = peak*log(1 + exp(-a)) : Hz"}
+_CURRENTS = """
     ds_e/dt = -s_e/tau_s : 1 (input, excitatory)
     ds_i/dt = -s_i/tau_s : 1 (input, inhibitory)
+"""
+# by whether there is recurrent input
+_SUM = {
+    False: "\na = drive : 1",
+    True: f"""
+        a = drive + received : 1
+        dreceived/dt = (s_e - s_i - received)/tau_s : 1
+        {_CURRENTS}
+    """,
+}
+_PULSE = {False: "pulse = 1 : 1", True: "pulse : 1 (input)"}
+_HELD = f"""
+    daverage/dt = (1 - pulse)*(s_e - s_i - average)/tau_average : 1
+    dheld/dt = pulse*(average - held)/tau_latch : 1
+    rate = peak*clip(1 + held, 0, 2)/2 : Hz
+    pulse : 1 (input)
+    {_CURRENTS}
+"""
+_THRESHOLD = "rand() < rate*dt"
+_MEMORY = f"""
+    dslow_e/dt = pulse*(s_e*matched - g*slow_e)/presentation : 1
+    dslow_i/dt = pulse*(s_i*matched - g*slow_i)/presentation : 1
+    matched = leak/(1 - exp(-leak)) : 1
+    leak = g + 1e-6 : 1
+    {_CURRENTS}
     dg/dt = -g/tau_s : 1 (input, inhibitory)
     c = slow_e - slow_i : 1
     rate = peak/(1 + exp(-c)) : Hz
@@ -86,6 +107,8 @@ def circuit(
     peak: Any = "200 Hz",
     tau_m: Any = "10 ms",
     tau_s: Any = "2 ms",
+    tau_average: Any = "25 ms",
+    tau_latch: Any = "1 ms",
 ) -> Circuit:
     """Return columns of spiking cells: gates that a source "S" shows, or that a cell's weights make of signed inputs.
 
@@ -94,10 +117,10 @@ def circuit(
     n_columns, n_pool, n_cells : int
         Columns; cells of each pool and of "C", and of "H", in each.
     weights : mapping of str to array_like, optional
-        Those of `costa2017.circuit`, with recurrent ones of 0; inputs are then shown by "X" to cells of either sign, as
-        there, and ``n_columns`` is their number of units.
+        Those of `costa2017.circuit`; inputs are then shown by "X" to cells of either sign, as there, and ``n_columns``
+        is their number of units. Unless all recurrent ones are 0, there are cells that hold h and a source "pulse".
     presentation : quantity
-        Duration D of a presentation, to which the memory is matched.
+        Time D that the memory is open, to which it is matched: a presentation, or the pulse if there is one.
     gain : float
         Mean current of cells "H" at sigma(c) = 1, thresholds.
     background : float
@@ -106,32 +129,44 @@ def circuit(
         Rate of pools at a gate of 1; 200 Hz as in figure 1.
     tau_m, tau_s : quantity
         Time constants of the membranes of "H" and of fast synaptic currents.
+    tau_average, tau_latch : quantity
+        Time constants with which cells that hold h average spikes while there is no pulse, and take over that average
+        while there is one; the former a fourth of the time between pulses or less, the latter a tenth of the pulse.
 
     Raises
     ------
     ValidationError
-        If a setting is not positive, weights do not fit each other, or recurrent ones are not 0.
+        If a setting is not positive, or weights do not fit each other.
     """
     rate = quantity(peak, "costa2017_spikes.circuit: peak").value
-    whole, decay = (seconds(each, "costa2017_spikes.circuit") for each in (presentation, tau_s))
-    values = None if weights is None else _feedforward(weights)
+    times = [seconds(each, "costa2017_spikes.circuit") for each in (presentation, tau_s, tau_average, tau_latch)]
+    whole, decay = times[:2]
+    values = None if weights is None else _with_leak(weights)
     n_columns = n_columns if values is None else len(values["W_z"])
-    if not min(n_columns, n_pool, n_cells, gain, rate, whole, decay) > 0:
+    if not min(n_columns, n_pool, n_cells, gain, rate, *times) > 0:
         raise ValidationError(
             f"costa2017_spikes.circuit: n_columns {n_columns!r}, n_pool {n_pool!r}, n_cells {n_cells!r}, gain "
-            f"{gain!r}, peak {peak!r}, presentation {presentation!r} and tau_s {tau_s!r} must all be positive; "
-            "inhibition comes from the pools I, O and L."
+            f"{gain!r}, peak {peak!r}, presentation {presentation!r}, tau_s {tau_s!r}, tau_average {tau_average!r} and "
+            f"tau_latch {tau_latch!r} must all be positive; inhibition comes from the pools I, O and L."
         )
-    texts = dict.fromkeys(_SIGN, _SHOWN) if values is None else _COMPUTED
+    recurrent = values is not None and any(values[f"R_{g}"].any() for g in POOLS)
     parameters = {"peak": peak, "tau_s": tau_s}
     pools = [
-        Population(name, n_columns * n_pool, texts[name], sign=sign, parameters={"peak": peak}, threshold=_THRESHOLD)
-        for name, sign in _SIGN.items()
+        Population(
+            name,
+            n_columns * n_pool,
+            _SHOWN if values is None else _COMPUTED[name] + _SUM[recurrent],
+            sign=_SIGN[name],
+            parameters=parameters if recurrent else {"peak": peak},
+            initial=_at_rest(values[f"R_{g}"], n_pool) if values is not None and recurrent else {},
+            threshold=_THRESHOLD,
+        )
+        for g, name in POOLS.items()
     ]
     memory = Population(
         "C",
         n_columns * n_pool,
-        _MEMORY,
+        _MEMORY + _PULSE[recurrent],
         parameters=parameters | {"presentation": f"{whole!r} second"},
         threshold=_THRESHOLD,
     )
@@ -146,11 +181,25 @@ def circuit(
     )
     sources, synapses = _shown(n_columns, n_pool) if values is None else _inputs(values, n_pool)
     within, unit = _within(n_columns, n_pool, n_pool), 1 / (n_pool * rate * decay)
+    holding: list[Population] = []
+    if values is not None and recurrent:
+        settings = parameters | {"tau_average": tau_average, "tau_latch": tau_latch}
+        holding = [
+            Population(name, n_columns * n_pool, _HELD, sign=sign, parameters=settings, threshold=_THRESHOLD)
+            for name, sign in _HOLDING.items()
+        ]
+        sources.append(Population("pulse", 1))
+        synapses += [Synapses("pulse", name, input="pulse") for name in ("C", *_HOLDING)]
+        for name in _HOLDING:
+            synapses += [Synapses(pre, name, weights=Constant(unit), connectivity=within) for pre in "CO"]
+        for g, name in POOLS.items():
+            R = np.kron(2 * unit * values[f"R_{g}"], np.ones((n_pool, n_pool)))
+            synapses += [Synapses(pre, name, weights=Given(np.maximum(k * R, 0))) for pre, k in zip(_HOLDING, (1, -1))]
     for name, fed in {"Z": "s_e", "I": "s_i", "L": "g"}.items():
         synapses.append(Synapses(name, "C", input=fed, weights=Constant(unit), connectivity=within))
     out = _within(n_columns, n_cells, n_pool)
     synapses += [Synapses(name, "H", weights=Constant(gain * unit), connectivity=out) for name in "CO"]
-    return Circuit("costa2017-column-spikes", [*sources, *pools, memory, readout], synapses)
+    return Circuit("costa2017-column-spikes", [*sources, *pools, memory, *holding, readout], synapses)
 
 
 def adder(B: float = 20.0, a: float = 1.0, **settings: Any) -> Circuit:
@@ -221,6 +270,7 @@ def outputs(
         ``gain``, ``background`` and ``tau_m`` of `circuit`, if they are not its defaults.
     """
     memory, fired = tree["/populations/C"].ds, tree["/spikes/H"].ds
+    n_parts = 1 + ("pulse" in tree["/stimuli"].children)  # the memory is open, and stands still
     c = memory["c"].values.reshape(-1, n_sequences, n_columns, memory["c"].shape[-1] // n_columns).mean(axis=-1)
     n_steps = len(c)
     ends = memory["time"].values[::n_sequences]
@@ -235,7 +285,8 @@ def outputs(
     counted = np.where(count > 1, count - 1.0, 0.0).reshape(*c.shape, n_cells).sum(axis=-1)
     passed = np.where(count > 1, last - first, 0.0).reshape(*c.shape, n_cells).sum(axis=-1)
     with np.errstate(invalid="ignore"):
-        return {"c": c, "h": costa2017.difference(counted / passed, dt=dt, **settings)}
+        h = costa2017.difference(counted / passed, dt=dt, **settings)
+    return {name: each[n_parts - 1 :: n_parts] for name, each in (("c", c), ("h", h))}
 
 
 def _within(n_columns: int, n_post: int, n_pre: int) -> Connectivity:
@@ -261,28 +312,29 @@ def _inputs(values: Mapping[str, np.ndarray], n_pool: int) -> tuple[list[Populat
     sources = [Population("X", n), Population("X_relay", n, "r = drive : 1", sign="inhibitory")]
     synapses = [Synapses("X", "X_relay", connectivity=OneToOne())]
     for gate, name in POOLS.items():
-        W, b = (values[f"{part}_{gate}"] for part in "Wb")
+        W, b = values[f"W_{gate}"], values[f"b_{gate}"] - values[f"R_{gate}"].sum(axis=1)  # what tonic cells send at h = 0
         signed = np.hstack([W, -W, b[:, None]])
         synapses += costa2017.signed("X", name, np.repeat(signed, n_pool, axis=0))
     return sources, synapses
 
 
-def _feedforward(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _at_rest(R: np.ndarray, n_pool: int) -> dict[str, Given]:
+    """Return the currents that cells which hold h = 0 send to a pool."""
+    parts = {"s_e": np.maximum(R, 0), "s_i": np.maximum(-R, 0), "received": R}
+    return {name: Given(np.repeat(part.sum(axis=1), n_pool)) for name, part in parts.items()}
+
+
+def _with_leak(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the weights as arrays, a constant f as the bias of its gate.
 
     Raises
     ------
     ValidationError
-        If they do not fit each other, or recurrent ones are not 0.
+        If they do not fit each other.
     """
     values = costa2017.checked(weights)
-    for name, value in values.items():
-        if name.startswith("R_") and value.any():
-            raise ValidationError(
-                f"costa2017_spikes.circuit: recurrent weights {name!r} are not 0 (largest {abs(value).max():g}), but "
-                "the latch that recurrent input needs is made of rates. Use costa2017.circuit, or leave them 0."
-            )
     if "f" in values:
         f = np.minimum(values["f"], 1 - 1e-12)  # as in costa2017
-        values |= {"W_f": np.zeros_like(values["W_z"]), "b_f": np.log(f / (1 - f))}
+        zero = {f"{part}_f": np.zeros_like(values[f"{part}_z"]) for part in "WR"}
+        values |= zero | {"b_f": np.log(f / (1 - f))}
     return values
