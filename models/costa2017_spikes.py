@@ -7,11 +7,11 @@ networks, NIPS 30:272-283, arXiv:1711.02448; equations of section 3, mapping ont
 
 Notes
 -----
-The cell is c = f c' + z - i, h = sigma(c) - o, as in `costa2017`, but without recurrent weights: the latch that they
-need is made of rates. All that passes between cells of the column is spikes; graded are only the gates that a source
-shows, or the inputs that a source and its relay show. From the source are the equations, which cells are meant, the
-membrane of the cells that read out, and the 200 Hz. All else are defaults of this package, above all the memory, for
-which the source names recurrent pyramidal cells and no mechanism.
+The cell is c = f c' + z - i, h = sigma(c) - o, as in `costa2017`. All that passes between cells of the column is
+spikes; graded are only what sources show: the gates, or the inputs, with a relay, and the pulse. From the source are
+the equations, which cells are meant, the membrane of the cells that read out, and the 200 Hz. All else are defaults of
+this package, above all the memory, for which the source names recurrent pyramidal cells and no mechanism, and the
+cells that hold h, of which it does not speak.
 
 Gates are pools of Poisson cells: Z excites the memory cells C and I inhibits them, each through a fast current, with
 ``tau_s``, whose mean is z or i. Fast currents charge slow ones, in the way of NMDA and of GABA-B receptors: one is
@@ -25,11 +25,22 @@ C are Poisson cells of the rate sigma(c) times ``peak``; they excite, and the po
 cells H, whose rate tells h (`costa2017.difference`). Where o = sigma(c) currents cancel and H fires as if nothing was
 there; the gate opens as O falls silent.
 
+Recurrent weights. Gates need h as it was when the presentation before ended, and have it from two pools that are
+active of their own, "held", excitatory, and "held_relay", inhibitory: C excites both, O inhibits both, and they fire at
+(1 + h)/2 times ``peak``. The positive part of R is on the synapses of one, the negative part on those of the other; a
+bias takes away what they send at h = 0. In each such cell there are two stages. The first averages the spikes of C and
+O with ``tau_average`` and stands still during the pulse; the second takes over the first in the pulse and stands still
+after it. So a presentation is a pulse, in which the memory is open and h' is sent, and a rest, in which the memory
+stands still and h is counted, since h is known only as well as there is time to count; D is the duration of the pulse.
+
 What spikes cost. With N cells in a pool, c gains the variance (z + i)/(N peak D) a presentation (f = 1), also where
 z = i: a gate that is shut by balance lets no signal through but the noise of both pools, so what is to be kept for
-long needs pools that are silent, not balanced. Read for a time T, h has the variance (sigma(c) + o)/(N peak T). Spikes
-that come late are charged late, and forgotten late: at the end of a presentation c lags by the share tau_s/D of the
-change of z - i, and of that of -ln f times c.
+long needs pools that are silent, not balanced. Read for a time T, h has the variance (sigma(c) + o)/(N peak T); held, T
+is twice the sum of tau_average and tau_s. A sum of recurrent inputs has the variance R^2 2 (1 + h)/(N peak D) for each
+R, on average over a presentation, all gates from the same spikes, and R^2 (1 + h)/(2 N peak tau_s) at a time.
+`counted` in ``_costa2017_counted`` draws all of these. Spikes that come late are charged late, and forgotten late: at
+the end of a presentation c lags by the share tau_s/D of the change of z - i, and of that of -ln f times c, and by
+(2 tau_s + tau_latch)/D of what is due to a change of h.
 """
 
 from __future__ import annotations
@@ -54,10 +65,11 @@ from neurocircuits.units import quantity, seconds
 REFERENCE = costa2017.REFERENCE
 POOLS = {"z": "Z", "i": "I", "o": "O", "f": "L"}
 """Populations of the gates."""
+HOLDING = {"held": "excitatory", "held_relay": "inhibitory"}
+"""Populations that hold h, where there are recurrent weights."""
 RECORD = Record("c", populations=("C",), spikes=("H",))
 """What `outputs` reads."""
 
-_HOLDING = {"held": "excitatory", "held_relay": "inhibitory"}
 _SIGN = {"Z": "excitatory", "I": "inhibitory", "O": "inhibitory", "L": "inhibitory"}
 _SHOWN = "rate = peak*drive : Hz"
 # of a sum of inputs a: sigma(a), and -ln(sigma(a)) for the pool that forgets
@@ -66,16 +78,13 @@ _CURRENTS = """
     ds_e/dt = -s_e/tau_s : 1 (input, excitatory)
     ds_i/dt = -s_i/tau_s : 1 (input, inhibitory)
 """
-# by whether there is recurrent input
-_SUM = {
-    False: "\na = drive : 1",
-    True: f"""
-        a = drive + received : 1
-        dreceived/dt = (s_e - s_i - received)/tau_s : 1
-        {_CURRENTS}
-    """,
-}
-_PULSE = {False: "pulse = 1 : 1", True: "pulse : 1 (input)"}
+# the sum, without recurrent input and with it: threshold sees a current after its decay, so rates follow a slower one
+_SUM = "a = drive : 1"
+_RECURRENT_SUM = f"""
+    a = drive + received : 1
+    dreceived/dt = (s_e - s_i - received)/tau_s : 1
+    {_CURRENTS}
+"""
 _HELD = f"""
     daverage/dt = (1 - pulse)*(s_e - s_i - average)/tau_average : 1
     dheld/dt = pulse*(average - held)/tau_latch : 1
@@ -107,7 +116,7 @@ def circuit(
     peak: Any = "200 Hz",
     tau_m: Any = "10 ms",
     tau_s: Any = "2 ms",
-    tau_average: Any = "25 ms",
+    tau_average: Any = "20 ms",
     tau_latch: Any = "1 ms",
 ) -> Circuit:
     """Return columns of spiking cells: gates that a source "S" shows, or that a cell's weights make of signed inputs.
@@ -131,7 +140,7 @@ def circuit(
         Time constants of the membranes of "H" and of fast synaptic currents.
     tau_average, tau_latch : quantity
         Time constants with which cells that hold h average spikes while there is no pulse, and take over that average
-        while there is one; the former a fourth of the time between pulses or less, the latter a tenth of the pulse.
+        while there is one; the former a fifth of the time between pulses or less, the latter a tenth of the pulse.
 
     Raises
     ------
@@ -141,7 +150,7 @@ def circuit(
     rate = quantity(peak, "costa2017_spikes.circuit: peak").value
     times = [seconds(each, "costa2017_spikes.circuit") for each in (presentation, tau_s, tau_average, tau_latch)]
     whole, decay = times[:2]
-    values = None if weights is None else _with_leak(weights)
+    values = None if weights is None else with_leak(weights)
     n_columns = n_columns if values is None else len(values["W_z"])
     if not min(n_columns, n_pool, n_cells, gain, rate, *times) > 0:
         raise ValidationError(
@@ -149,24 +158,12 @@ def circuit(
             f"{gain!r}, peak {peak!r}, presentation {presentation!r}, tau_s {tau_s!r}, tau_average {tau_average!r} and "
             f"tau_latch {tau_latch!r} must all be positive; inhibition comes from the pools I, O and L."
         )
-    recurrent = values is not None and any(values[f"R_{g}"].any() for g in POOLS)
+    held = values is not None and any(values[f"R_{g}"].any() for g in POOLS)
     parameters = {"peak": peak, "tau_s": tau_s}
-    pools = [
-        Population(
-            name,
-            n_columns * n_pool,
-            _SHOWN if values is None else _COMPUTED[name] + _SUM[recurrent],
-            sign=_SIGN[name],
-            parameters=parameters if recurrent else {"peak": peak},
-            initial=_at_rest(values[f"R_{g}"], n_pool) if values is not None and recurrent else {},
-            threshold=_THRESHOLD,
-        )
-        for g, name in POOLS.items()
-    ]
     memory = Population(
         "C",
         n_columns * n_pool,
-        _MEMORY + _PULSE[recurrent],
+        _MEMORY + ("pulse : 1 (input)" if held else "pulse = 1 : 1"),
         parameters=parameters | {"presentation": f"{whole!r} second"},
         threshold=_THRESHOLD,
     )
@@ -181,25 +178,22 @@ def circuit(
     )
     sources, synapses = _shown(n_columns, n_pool) if values is None else _inputs(values, n_pool)
     within, unit = _within(n_columns, n_pool, n_pool), 1 / (n_pool * rate * decay)
-    holding: list[Population] = []
-    if values is not None and recurrent:
-        settings = parameters | {"tau_average": tau_average, "tau_latch": tau_latch}
-        holding = [
-            Population(name, n_columns * n_pool, _HELD, sign=sign, parameters=settings, threshold=_THRESHOLD)
-            for name, sign in _HOLDING.items()
+    if values is not None and held:
+        pools = _recurrent_pools(values, n_pool, parameters)
+        slow = {"tau_average": tau_average, "tau_latch": tau_latch}
+        sources += [Population("pulse", 1), *_holding(n_columns * n_pool, parameters | slow)]
+        synapses += _recurrent(values, n_pool, unit)
+        synapses += [
+            Synapses(pre, post, weights=Constant(unit), connectivity=within) for pre in "CO" for post in HOLDING
         ]
-        sources.append(Population("pulse", 1))
-        synapses += [Synapses("pulse", name, input="pulse") for name in ("C", *_HOLDING)]
-        for name in _HOLDING:
-            synapses += [Synapses(pre, name, weights=Constant(unit), connectivity=within) for pre in "CO"]
-        for g, name in POOLS.items():
-            R = np.kron(2 * unit * values[f"R_{g}"], np.ones((n_pool, n_pool)))
-            synapses += [Synapses(pre, name, weights=Given(np.maximum(k * R, 0))) for pre, k in zip(_HOLDING, (1, -1))]
+    else:
+        texts = dict.fromkeys(_SIGN, _SHOWN) if values is None else {k: f"{t}\n{_SUM}" for k, t in _COMPUTED.items()}
+        pools = [_pool(name, n_columns * n_pool, texts[name], {"peak": peak}) for name in _SIGN]
     for name, fed in {"Z": "s_e", "I": "s_i", "L": "g"}.items():
         synapses.append(Synapses(name, "C", input=fed, weights=Constant(unit), connectivity=within))
     out = _within(n_columns, n_cells, n_pool)
     synapses += [Synapses(name, "H", weights=Constant(gain * unit), connectivity=out) for name in "CO"]
-    return Circuit("costa2017-column-spikes", [*sources, *pools, memory, *holding, readout], synapses)
+    return Circuit("costa2017-column-spikes", [*sources, *pools, memory, readout], synapses)
 
 
 def adder(B: float = 20.0, a: float = 1.0, **settings: Any) -> Circuit:
@@ -221,7 +215,9 @@ def protocol(
 ) -> Protocol:
     """Return a protocol that shows gates, each sequence to a copy of the circuit (``Brian2(batch=...)``).
 
-    Inputs of a circuit with weights are shown by `costa2017.protocol`, ``recurrence="live"`` and ``record=RECORD``.
+    Inputs of a circuit with weights are shown by `costa2017.protocol` with ``record=RECORD``: ``recurrence="live"``,
+    or, if recurrent ones are not 0, "latched" with a ``pulse`` that lasts the circuit's ``presentation``, and
+    a rest of five ``tau_average`` or more.
 
     Parameters
     ----------
@@ -255,8 +251,8 @@ def outputs(
 ) -> dict[str, np.ndarray]:
     """Return c at the end of each time step and h as spikes in it tell, (time, n_sequences, n_columns).
 
-    h is `costa2017.difference` of the mean rate of cells "H", the inverse of intervals between spikes in the step; NaN
-    where no cell fired twice.
+    h is `costa2017.difference` of the mean rate of cells "H", the inverse of intervals between spikes in the step, or,
+    if there are pulses, in the rest after each; NaN where no cell fired twice.
 
     Parameters
     ----------
@@ -312,20 +308,56 @@ def _inputs(values: Mapping[str, np.ndarray], n_pool: int) -> tuple[list[Populat
     sources = [Population("X", n), Population("X_relay", n, "r = drive : 1", sign="inhibitory")]
     synapses = [Synapses("X", "X_relay", connectivity=OneToOne())]
     for gate, name in POOLS.items():
-        W, b = values[f"W_{gate}"], values[f"b_{gate}"] - values[f"R_{gate}"].sum(axis=1)  # what tonic cells send at h = 0
+        W, b, R = (values[f"{part}_{gate}"] for part in "WbR")
+        b = b - R.sum(axis=1)  # what cells that hold h = 0 send
         signed = np.hstack([W, -W, b[:, None]])
         synapses += costa2017.signed("X", name, np.repeat(signed, n_pool, axis=0))
     return sources, synapses
 
 
-def _at_rest(R: np.ndarray, n_pool: int) -> dict[str, Given]:
-    """Return the currents that cells which hold h = 0 send to a pool."""
-    parts = {"s_e": np.maximum(R, 0), "s_i": np.maximum(-R, 0), "received": R}
-    return {name: Given(np.repeat(part.sum(axis=1), n_pool)) for name, part in parts.items()}
+def _pool(name: str, n: int, text: str, parameters: Mapping[str, Any], **settings: Any) -> Population:
+    """Return a pool of Poisson cells."""
+    return Population(name, n, text, sign=_SIGN[name], parameters=parameters, threshold=_THRESHOLD, **settings)
 
 
-def _with_leak(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _recurrent_pools(values: Mapping[str, np.ndarray], n_pool: int, parameters: Mapping[str, Any]) -> list[Population]:
+    """Return the pools of gates that recurrent spikes reach; they begin with the currents that h = 0 gives."""
+    pools = []
+    for gate, name in POOLS.items():
+        R = values[f"R_{gate}"]
+        parts = {"s_e": np.maximum(R, 0), "s_i": np.maximum(-R, 0), "received": R}
+        initial = {variable: Given(np.repeat(part.sum(axis=1), n_pool)) for variable, part in parts.items()}
+        text = f"{_COMPUTED[name]}\n{_RECURRENT_SUM}"
+        pools.append(_pool(name, len(R) * n_pool, text, parameters, initial=initial))
+    return pools
+
+
+def _holding(n: int, parameters: Mapping[str, Any]) -> list[Population]:
+    """Return the cells that hold h."""
+    return [
+        Population(name, n, _HELD, sign=sign, parameters=parameters, threshold=_THRESHOLD)
+        for name, sign in HOLDING.items()
+    ]
+
+
+def _recurrent(values: Mapping[str, np.ndarray], n_pool: int, unit: float) -> list[Synapses]:
+    """Return what the cells that hold h send to the pools, and the pulse to what it opens and holds."""
+    synapses = [Synapses("pulse", name, input="pulse") for name in ("C", *HOLDING)]
+    for gate, name in POOLS.items():
+        R = np.kron(2 * unit * values[f"R_{gate}"], np.ones((n_pool, n_pool)))
+        for pre, part in zip(HOLDING, (np.maximum(R, 0), np.maximum(-R, 0)), strict=True):
+            if part.any():
+                synapses.append(Synapses(pre, name, weights=Given(part), connectivity=Explicit(*np.nonzero(part))))
+    return synapses
+
+
+def with_leak(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the weights as arrays, a constant f as the bias of its gate.
+
+    Parameters
+    ----------
+    weights : mapping of str to array_like
+        Those of `costa2017.circuit`.
 
     Raises
     ------
