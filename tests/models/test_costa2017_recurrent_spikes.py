@@ -61,7 +61,8 @@ def check_variance(h: np.ndarray, derived: np.ndarray) -> None:
     assert low < ratio.mean() < high, ratio.mean()
 
 
-WEIGHTS, X = columns.random_weights(2, 2, seed=4), inputs(3)
+# of 400 random cells the one whose h differs most, by 0.14 at least, from those of the wrong cells below
+WEIGHTS, X = columns.random_weights(2, 2, seed=0), inputs(4)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_noise_falls_as_one_over_the_number_of_cells() -> None:
         h = replayed(WEIGHTS, X, 48, costa2017_spikes.RECORD, n_pool)[1]
         check_variance(h, counts(WEIGHTS, X, n_pool))
         variances[n_pool] = h.var(axis=1, ddof=1).mean()
-    assert variances[20] / variances[80] == pytest.approx(4, rel=4 * np.sqrt(4 / (6 * 47)))
+    assert variances[20] / variances[80] == pytest.approx(4, rel=4 * np.sqrt(4 / (8 * 47)))
 
 
 @pytest.mark.parametrize(
