@@ -57,7 +57,7 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     )
     groups["/spikes"] = spikes(quick, seed)
     tree = xr.DataTree.from_dict(groups)
-    engines = {"torch": result.attrs["torch"], "brian2": "0.1 tau", "spikes": f"{DT:g} s"}
+    engines = {"torch": result.attrs["torch"], "brian2": "0.1 tau", "brian2, spikes": f"{DT:g} s"}
     tree.attrs = {"engine": json.dumps(engines), "length": n_time}
     return tree
 
@@ -221,7 +221,7 @@ def _draw_spikes(trees: list[xr.DataTree], answers: Any, error: Any) -> None:
     first = trees[0]["/spikes"].ds
     ends = [first["cell"].min(), first["cell"].max()]
     answers.plot(ends, ends, color=FAINT, linewidth=0.8, zorder=0)
-    answers.set(xlabel="answer of a small trained cell", ylabel="answer of the column in spikes")
+    answers.set(xlabel="answer of a small trained cell", ylabel="answer in spikes")
     answers.legend(fontsize="x-small")
     error.set(xlabel="cells in a pool", ylabel="error of h", ylim=(0.02, 0.5))
     error.set_xticks(first["pool"].values, [f"{n}" for n in first["pool"].values])
