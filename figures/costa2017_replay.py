@@ -1,4 +1,4 @@
-"""A cell trained by back-propagation, replayed by the column in continuous time: the same answers to slow inputs."""
+"""A cell trained by back-propagation, replayed by the column in continuous time, and a smaller one in spikes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import xarray as xr
 from neurocircuits.declare.record import Record
 from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.figures import _addition
-from neurocircuits.models import costa2017
+from neurocircuits.models import costa2017, costa2017_spikes
+from neurocircuits.models._costa2017_counted import counted
 from neurocircuits.plotting import FAINT, NEUTRAL, panel_letters, panels
 from neurocircuits.reproduce import Claim, Figure, at_least, at_most, near
 from neurocircuits.simulation import run
@@ -22,6 +23,10 @@ LIVE = {True: (8,), False: (5, 20, 50)}
 N_TRIALS = {True: 50, False: 200}
 TAU = 1e-3  # seconds
 COLOURS = {"latched": "C3", "live": "C0"}
+# in spikes, at either setting a cell of a few units that adds over as many steps as the quick ones: cells in a pool,
+# trials; pulse, rest, time step, and the longest interval between spikes of "H" in seconds; draws of the derived errors
+POOLS, SPIKING_TRIALS, UNITS = {True: (25, 100), False: (25, 50, 100, 200)}, {True: 10, False: 20}, 4
+PULSE, REST, DT, INTERVAL, DRAWS = 0.1, 0.1, 2e-4, 0.005, 200
 
 
 def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
@@ -50,9 +55,53 @@ def compute(quick: bool, engine: Any, seed: int) -> xr.DataTree:
     groups["/trace"] = _trace(weights, x[:, :1], unit, RATIOS[quick][-2]).assign(
         cell=("step", c[:, 0, unit]), mark=("step", x[:, 0, 1])
     )
+    groups["/spikes"] = spikes(quick, seed)
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs = {"engine": json.dumps({"torch": result.attrs["torch"], "brian2": "0.1 tau"}), "length": n_time}
+    engines = {"torch": result.attrs["torch"], "brian2": "0.1 tau", "brian2, spikes": f"{DT:g} s"}
+    tree.attrs = {"engine": json.dumps(engines), "length": n_time}
     return tree
+
+
+def spikes(quick: bool, seed: int) -> xr.Dataset:
+    """Train a small subLSTM, replay it by columns of spiking cells, and derive how far they should be from it."""
+    import neurocircuits.recurrent as recurrent
+
+    task = _addition.task(True)
+    training = recurrent.Training(epochs=30, batch=50, rate=1e-2)
+    below = 0.1 * task.baselines["mean"]
+    network, _ = recurrent.train(task, recurrent.SubLSTM, UNITS, training, seed=seed, stop_below=below)
+    weights = recurrent.column_weights(network.layers)
+    x, _ = task.draw(np.random.default_rng((12, seed)), SPIKING_TRIALS[quick])
+    n = x.shape[1]
+    traces = [recurrent.gate_traces(network.layers, x[:, k].astype(np.float32)) for k in range(n)]
+    h = np.stack([trace["h"].values for trace in traces], axis=1)
+    read, offset = network.readout.weight.detach().cpu().numpy()[0], network.readout.bias.item()
+    found, drawn = [], []
+    for n_pool in POOLS[quick]:
+        circuit = costa2017_spikes.circuit(weights=weights, n_pool=n_pool, presentation=PULSE)
+        shown = costa2017.protocol(x, PULSE + REST, PULSE, record=costa2017_spikes.RECORD)
+        tree = run(circuit, shown, Brian2(dt=DT, batch=n, tolerance=None), seed, progress=False)
+        found.append(costa2017_spikes.outputs(tree, n, UNITS, dt=DT)["h"])
+        many = np.repeat(x, DRAWS, axis=1)
+        counts = counted(weights, many, n_pool, presentation=PULSE, read=REST - INTERVAL, seed=seed)
+        drawn.append(counts.reshape(len(x), n, DRAWS, UNITS))
+    cut = {name: value * (not name.startswith("R_")) for name, value in weights.items()}
+    without = counted(cut, x, 10**9, presentation=PULSE)  # as if spikes were infinitely many
+    answers = np.array([each[-1] @ read + offset for each in drawn])
+    squares = [((each - h[:, :, None]) ** 2).mean(axis=2) for each in drawn]  # derived, (time, trial, unit)
+    apart = [(each - h) ** 2 for each in found]
+    return xr.Dataset(
+        {
+            "cell": ("trial", h[-1] @ read + offset),
+            "answer": (("pool", "trial"), np.array([each[-1] @ read + offset for each in found])),
+            "sd": (("pool", "trial"), np.sqrt(((answers - (h[-1] @ read + offset)[:, None]) ** 2).mean(axis=2))),
+            "error": ("pool", [np.sqrt(each.mean()) for each in apart]),
+            "derived": ("pool", [np.sqrt(each.mean()) for each in squares]),
+            "score": ("pool", [np.sqrt((a / b).mean()) for a, b in zip(apart, squares, strict=True)]),
+            "without": np.sqrt(((without - h) ** 2).mean()),
+        },
+        coords={"pool": list(POOLS[quick])},
+    )
 
 
 def _circuit(weights: Any, recurrence: str, ratio: float) -> Any:
@@ -88,10 +137,21 @@ def slope(tree: xr.DataTree) -> float:
     return float(np.polyfit(np.log(data["ratio"]), np.log(data["error"]), 1)[0])
 
 
+def departure(tree: xr.DataTree) -> float:
+    """Return how far the root mean square of errors in spikes, each over the derived one, is from 1 at most."""
+    return float(abs(tree["/spikes"].ds["score"] - 1).max(skipna=False))
+
+
+def falls(tree: xr.DataTree) -> float:
+    """Return how the error of h in spikes goes with the number of cells in a pool, as a power."""
+    data = tree["/spikes"].ds
+    return float(np.polyfit(np.log(data["pool"]), np.log(data["error"]), 1)[0])
+
+
 def draw(trees: list[xr.DataTree]) -> Any:
-    """Draw the memory of a unit, answers of circuits and cell, the share of equal answers, and the error of h."""
-    figure, axes = panels(2, 2, size=(8.2, 5.6))
-    memory, answers, equal, error = axes.ravel()
+    """Draw the memory of a unit, answers of circuits and cell, the share of equal answers, and errors of h."""
+    figure, axes = panels(2, 3, size=(11.5, 5.6))
+    memory, answers, spiking, equal, error, noise = axes.ravel()
     trace = trees[0]["/trace"].ds
     for step in np.flatnonzero(trace["mark"].values == 1):
         memory.axvspan(step, step + 1, color=FAINT, alpha=0.6, linewidth=0, zorder=0)
@@ -141,12 +201,36 @@ def draw(trees: list[xr.DataTree]) -> Any:
         ticks = line["ratio"].values
         axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
         axis.minorticks_off()
+    _draw_spikes(trees, spiking, noise)
     panel_letters(axes.ravel())
     return figure
 
 
-OWN = "target of this package: a cell whose gates subtract is a column in continuous time"
+def _draw_spikes(trees: list[xr.DataTree], answers: Any, error: Any) -> None:
+    """Draw answers of columns of spikes beside those of their cells, and the error of h by cells in a pool."""
+    for k, tree in enumerate(trees):
+        data = tree["/spikes"].ds
+        most = data.isel(pool=-1)
+        label = f"{int(most['pool'])} cells in a pool" if k == 0 else None
+        style = {"fmt": "o", "color": COLOURS["latched"], "markersize": 3, "linewidth": 0.8}
+        answers.errorbar(data["cell"], most["answer"], most["sd"], label=label, **style)
+        names = ("in spikes", "derived", "cell without recurrent weights") if k == 0 else (None, None, None)
+        error.loglog(data["pool"], data["error"], "o-", color="C3", markersize=4, linewidth=1, label=names[0])
+        error.loglog(data["pool"], data["derived"], "--", color=NEUTRAL, linewidth=1, label=names[1])
+        error.axhline(float(data["without"]), color=FAINT, linewidth=0.8, label=names[2], zorder=0)
+    first = trees[0]["/spikes"].ds
+    ends = [first["cell"].min(), first["cell"].max()]
+    answers.plot(ends, ends, color=FAINT, linewidth=0.8, zorder=0)
+    answers.set(xlabel="answer of a small trained cell", ylabel="answer in spikes")
+    answers.legend(fontsize="x-small")
+    error.set(xlabel="cells in a pool", ylabel="error of h", ylim=(0.02, 0.5))
+    error.set_xticks(first["pool"].values, [f"{n}" for n in first["pool"].values])
+    error.minorticks_off()
+    error.legend(fontsize="x-small")
 
+
+OWN = "target of this package: a cell whose gates subtract is a column in continuous time"
+SPIKES = "target of this package: a trained cell with recurrent weights is a column of E and I cells that spike"
 FIGURE = Figure(
     name="costa2017_replay",
     title="A trained subLSTM, replayed by a column of E and I cells in continuous time",
@@ -177,6 +261,24 @@ FIGURE = Figure(
             "Without a latch at most half of the answers are the same, at whatever speed.",
             lambda tree: at_most(share(tree, "live").max(skipna=False), 0.5),
             OWN,
+        ),
+        Claim(
+            "spikes-err-as-derived",
+            "In spikes errors of h are those derived from numbers of spikes, within a quarter for pools of each size.",
+            lambda tree: at_most(departure(tree), 0.25),
+            SPIKES,
+        ),
+        Claim(
+            "more-cells-less-noise",
+            "They fall nearly as the root of the number of cells in a pool: as its power -0.5 within 0.25.",
+            lambda tree: near(falls(tree), -0.5, 0.25),
+            SPIKES,
+        ),
+        Claim(
+            "spikes-carry-the-recurrent-input",
+            "With the largest pools they are half or less of those of a cell without its recurrent weights.",
+            lambda tree: at_most(float(tree["/spikes"].ds["error"][-1] / tree["/spikes"].ds["without"]), 0.5),
+            SPIKES,
         ),
     ),
 )

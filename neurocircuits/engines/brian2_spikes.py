@@ -15,6 +15,8 @@ from neurocircuits.compile.plan import PathwayPlan, Plan
 from neurocircuits.engines.brian2_live import OnTheirWay
 from neurocircuits.engines.values import PopulationValues, WeightStore, presynaptic
 
+_SMALL = 2**20  # pairs of units up to which all weights are kept, which spares the search in a list at each time step
+
 
 class SpikeProducts(OnTheirWay):
     """Deliver the spikes of one population through some of its pathways, in the slot in which synapses do it.
@@ -96,8 +98,11 @@ class SpikeProducts(OnTheirWay):
             from scipy.sparse import csc_array
 
             shape, pairs = self._store.plan.shape(pathway), self._store.pairs[pathway.name]
-            self._lists[pathway.name, k] = csc_array((self._store.transmitted(pathway, k), pairs), shape=shape)
-        return np.asarray(self._lists[pathway.name, k][:, unit].toarray().T)
+            whole = csc_array((self._store.transmitted(pathway, k), pairs), shape=shape)
+            small = shape[0] * shape[1] <= _SMALL
+            self._lists[pathway.name, k] = np.ascontiguousarray(whole.toarray().T) if small else whole
+        listed = self._lists[pathway.name, k]
+        return listed[unit] if isinstance(listed, np.ndarray) else np.asarray(listed[:, unit].toarray().T)
 
 
 def spike_products(

@@ -176,13 +176,9 @@ def test_a_column_of_spikes_masks_and_adds() -> None:
     check_normal(16 * read / a - answer, (16 / a) ** 2 * variance + 0.045**2)  # the cell's own error, test_costa2017
 
 
-W = columns.random_weights(3, 2, seed=4)
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: costa2017_spikes.circuit(weights=W), "recurrent weights 'R_f' are not 0 .*made of rates"),
         (lambda: costa2017_spikes.circuit(gain=-1.0), "gain -1.0.*must all be positive"),
         (lambda: costa2017_spikes.circuit(n_pool=0), "n_pool 0.*must all be positive"),
         (lambda: costa2017_spikes.protocol([[[1.2]]]), "'z' of shape .*to 1.2.*each in \\[0, 1\\]"),
