@@ -134,8 +134,8 @@ def published_jobs() -> list[Job]:
     """Return all networks of the published table, the smallest first, and GRUs with the settings of the LSTMs.
 
     From the paper are sizes, two layers, RMSProp with momentum, batches of 20, 35 steps and the tuned values; momentum
-    0.9, gradients clipped at 1, an embedding as wide as a layer, dropout of updates as one of z i and z - i, `EPOCHS` with
-    the best validation loss kept, and all of the GRU are defaults.
+    0.9, gradients clipped at 1, an embedding as wide as a layer, dropout of updates as one of z i and z - i, `EPOCHS`
+    with the best validation loss kept, and all of the GRU are defaults.
     """
     tasks = {"ptb": language.next_words(datasets.penn_treebank())}
     tasks["wikitext-2"] = language.next_words(datasets.wikitext2())
