@@ -81,7 +81,8 @@ def scores(jobs: Sequence[Job], rounds: Sequence[int], seed: int, folder: Path |
     try:
         for last in (*rounds[: -1 if folder else 0], None):  # what is not kept cannot go on
             for job in jobs:
-                if job.name not in failed:
+                done = found[job.name]["/curves"].sizes["epoch"] if job.name in found else 0
+                if job.name not in failed and done < (last or job.training.epochs):
                     try:
                         found[job.name] = _trained(job, last, seed, folder)
                     except DivergenceError as error:
