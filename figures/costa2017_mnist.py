@@ -19,8 +19,8 @@ PUBLISHED = {"LSTM": 97.96, "SubLSTM": 97.29, "FixSubLSTM": 97.27}
 # The paper has 100 units, RMSProp with momentum and a rate of 1e-4, and does not give batches, epochs and first biases.
 # Momentum 0.9, gradients clipped at 1, a sixth of the training images set aside and the best validation loss kept are
 # defaults. Row by row: the rate of 1e-3 (Cooijmans et al. 2017 and the group's public code), batches of 100, forgetting
-# biases of 1. Pixel by pixel all cells are at chance after two epochs so (control "from biases of 1"), since of a memory
-# nothing is left after the blank rows at the end: memories reach over all pixels at first. Rate and batches were chosen
+# biases of 1. Pixel by pixel all cells are at chance after two epochs so (control "from biases of 1"), since nothing is
+# left of a memory after the blank rows at the end: memories reach over all pixels at first. Rate and batch were chosen
 # by losses in the first epoch of the subLSTM (batches of 100 at 1e-4, 2e-4, 3e-4, 6e-4 and 1e-3, of 20 at 1e-4) and of
 # the one with constant leaks (50 at 3e-4).
 PIXELS: dict[str, Any] = {"epochs": 30, "batch": 50, "rate": 3e-4, "decay": 0.85, "decay_after": 12}
