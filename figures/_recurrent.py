@@ -81,8 +81,8 @@ def scores(jobs: Sequence[Job], rounds: Sequence[int], seed: int, folder: Path |
     try:
         for last in (*rounds[: -1 if folder else 0], None):  # what is not kept cannot go on
             for job in jobs:
-                done = found[job.name]["/curves"].sizes["epoch"] if job.name in found else 0
-                if job.name not in failed and done < (last or job.training.epochs):
+                so_far = found[job.name]["/curves"].sizes["epoch"] if job.name in found else 0
+                if job.name not in failed and so_far < (last or job.training.epochs):
                     try:
                         found[job.name] = _trained(job, last, seed, folder)
                     except DivergenceError as error:

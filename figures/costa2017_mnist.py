@@ -88,15 +88,18 @@ def draw(trees: list[xr.DataTree]) -> Any:
     for tree in trees:
         data = tree["/scores"].ds
         for name, cell, curve in zip(data["job"].values, data["cell"].values, data["curve"].values, strict=True):
-            style = "-" if str(name).startswith(readings[-1]) else ":"
+            control = str(name).startswith(CONTROL)
+            style = "--" if control else "-" if str(name).startswith(readings[-1]) else ":"
             axes[1].plot(
                 data["epoch"], 100 * (1 - curve), style, color=CELLS[str(cell)], marker=".", markersize=3, lw=1
             )
-    for reading in readings:
-        axes[1].plot([], [], "-" if reading == readings[-1] else ":", color=FAINT, label=reading)
+    styles = {reading: "-" if reading == readings[-1] else ":" for reading in readings}
+    for label, style in (styles | ({CONTROL: "--"} if published else {})).items():
+        axes[1].plot([], [], style, color=FAINT, label=label)
     axes[1].set(xlabel="epoch", ylabel="validation error (%)", yscale="log")
-    axes[1].yaxis.set_major_formatter("{x:g}")
-    axes[1].yaxis.set_minor_formatter("{x:g}")
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100) if tick >= axes[1].get_ylim()[0]]
+    axes[1].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes[1].yaxis.set_minor_formatter("")
     axes[1].xaxis.get_major_locator().set_params(integer=True)
     axes[1].legend(fontsize="x-small")
     panel_letters(axes)
