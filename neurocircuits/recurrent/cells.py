@@ -284,7 +284,8 @@ class LSTM(_WithMemory):
 
     i, f, o = sigma(W x + R h' + b), z = tanh(W x + R h' + b), c = f c' + i z, h = o tanh(c) (Costa et al. 2017,
     section 3). Gates are in the order i, f, z, o, which is torch's. Torch's own kernel runs it on a GPU, and
-    wherever else there is no compiled loop, if there is no dropout of updates.
+    wherever else there is no compiled loop, if there is no dropout of updates. Only torch's
+    kernel has second derivatives.
 
     Parameters
     ----------

@@ -185,13 +185,16 @@ def run(
     Raises
     ------
     ValidationError
-        If the numbers are of several kinds, such as float32 and float64.
+        If numbers are of several kinds, such as float32 and float64, or on several devices.
     """
-    given = {"inputs": x, "states": state[0], "memories": state[1], "weights": weights[1]}
-    if len({each.dtype for each in given.values()}) > 1:
+    given = {"inputs": (x,), "states": state, "weights": weights, "leaks": () if leak is None else (leak,)}
+    kinds = {(each.dtype, each.device) for some in given.values() for each in some}
+    if len(kinds) > 1:
         raise ValidationError(
-            "The time loop runs in one dtype. Here "
-            + ", ".join(f"{name} are {each.dtype}" for name, each in given.items())
+            "The time loop runs in one dtype on one device. Here "
+            + ", ".join(
+                f"{name} are {each.dtype} on {each.device}" for name, some in given.items() for each in some[:1]
+            )
             + ". Convert them, as layer.to(dtype) and tensor.to(dtype) do."
         )
     loop = CompiledLoop if compiled.runs(x) else MemoryLoop

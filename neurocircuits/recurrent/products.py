@@ -90,4 +90,4 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         by_x = times(slopes, weight.t()) if ctx.needs_input_grad[0] else None
-        return by_x, of_weights(slopes, x), slopes.sum(0)
+        return by_x, of_weights(slopes, x), slopes.sum(0) if ctx.needs_input_grad[2] else None

@@ -33,7 +33,7 @@ def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     if request.param == "operations":
         monkeypatch.setattr(compiled, "library", lambda: None)
     elif compiled.library() is None:
-        pytest.skip("needs a compiler such as g++")
+        pytest.skip("needs the C++ compiler g++ (Debian or Ubuntu: apt-get install g++)")
     return str(request.param)
 
 

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install 'neurocirc
 from neurocircuits.recurrent import LSTM, SubLSTM, compiled, kernel, products  # noqa: E402
 
 if compiled.library() is None:
-    pytest.skip("needs a compiler such as g++", allow_module_level=True)
+    pytest.skip("needs the C++ compiler g++ (Debian or Ubuntu: apt-get install g++)", allow_module_level=True)
 
 TOLERANCES = {torch.float64: 1e-14, torch.float32: 3e-6}
 
@@ -66,22 +66,24 @@ def test_all_kinds_and_shapes_equal_the_loop_of_operations(
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 4e-16), (torch.float32, 2e-7)], ids=str)
-def test_gates_are_right_from_end_to_end(dtype: Any, tolerance: float) -> None:
+@pytest.mark.parametrize("n", [1, 64])
+def test_gates_are_right_from_end_to_end(n: int, dtype: Any, tolerance: float) -> None:
     """Rejects an exponential that is wrong near the ends of its range, where most tests never look."""
     a = torch.cat([torch.linspace(-120, 120, 24001, dtype=dtype), torch.tensor([-1e30, -800.0, 800.0, 1e30])])
     a = a.to(dtype)[:, None]
-    layer = LSTM(1, 1, dtype=dtype)
+    layer = LSTM(1, n, dtype=dtype)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()
-        layer.weight_ih_l0[:] = torch.tensor([[1.0], [0.0], [0.0], [0.0]])  # i = sigma(a)
-        layer.bias_l0[2:] = 40.0  # z = tanh(40) = 1, o = 1
+        layer.weight_ih_l0[:n] = 1.0  # i = sigma(a)
+        layer.bias_l0[2 * n :] = 40.0  # z = tanh(40) = 1, o = 1
         h, _ = layer(a[None])  # h = tanh(sigma(a))
     assert (h[0] - torch.tanh(torch.sigmoid(a))).abs().max() <= tolerance
 
 
-def test_what_is_not_a_number_stays_so() -> None:
-    layer, x = SubLSTM(2, 3), torch.zeros(4, 5, 2)
+@pytest.mark.parametrize("n", [3, 64])  # less than a vector, and whole ones
+def test_what_is_not_a_number_stays_so(n: int) -> None:
+    layer, x = SubLSTM(2, n), torch.zeros(4, 5, 2)
     x[1, 2, 0] = torch.nan
     h, _ = layer(x)
     assert h[1:, 2].isnan().all()
@@ -94,6 +96,8 @@ def test_numbers_of_two_kinds_are_refused() -> None:
     state = tuple(torch.zeros(1, 4, 3, dtype=torch.float64) for _ in "hc")
     with pytest.raises(nc.ValidationError, match=r"states are torch.float64.*layer.to\(dtype\)"):
         layer(torch.zeros(5, 4, 2), state)
+    with pytest.raises(nc.ValidationError, match="states are torch.float32 on meta"):
+        layer(torch.zeros(5, 4, 2), tuple(each.to("meta", torch.float32) for each in state))
 
 
 def test_strides_do_not_matter() -> None:
@@ -112,7 +116,7 @@ def test_products_are_those_of_torch(bias: bool) -> None:
     x, weight = torch.randn(30, 20), torch.randn(50, 20)
     b = torch.randn(50) if bias else None
     assert torch.allclose(products.times(x, weight, b), torch.nn.functional.linear(x, weight, b), atol=1e-5)
-    ours, theirs = products.Linear(20, 50), torch.nn.Linear(20, 50)
+    ours, theirs = (kind(20, 50, bias=bias) for kind in (products.Linear, torch.nn.Linear))
     ours.load_state_dict(theirs.state_dict())
     wide = torch.randn(4, 6, 20, requires_grad=True)
     outputs = [layer(wide) for layer in (ours, theirs)]
