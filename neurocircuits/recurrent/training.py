@@ -45,7 +45,9 @@ class Training:
     clip : float or None
         Largest norm of a gradient.
     weight_decay : float
-        Share of the weights that is added to their gradient.
+        Share of all parameters, times the rate, that an update takes off beside the step of the rule (decoupled:
+        Loshchilov and Hutter 2019). A share that is added to gradients is divided by their running size in RMSProp
+        and Adam, which takes the embedding of words that do not occur to 0 at the full rate, however small the share.
     decay, decay_after : float, int
         The rate is multiplied by ``decay`` in each epoch after that many.
     input_dropout, output_dropout : float
@@ -92,11 +94,10 @@ class Training:
 
     def optimiser_of(self, parameters: Any) -> Any:
         """Return torch's optimiser for parameters."""
-        common: dict[str, Any] = {"lr": self.rate, "weight_decay": self.weight_decay}
         if self.optimiser == "adam":
-            return torch.optim.Adam(parameters, **common)
+            return torch.optim.Adam(parameters, lr=self.rate)
         kind = torch.optim.RMSprop if self.optimiser == "rmsprop" else torch.optim.SGD
-        return kind(parameters, momentum=self.momentum, **common)
+        return kind(parameters, lr=self.rate, momentum=self.momentum)
 
 
 def train(
@@ -280,6 +281,11 @@ class _Course:
         loss.backward()
         if self.training.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
+        if self.training.weight_decay:
+            kept = 1 - self.optimiser.param_groups[0]["lr"] * self.training.weight_decay
+            with torch.no_grad():
+                for parameter in self.network.parameters():
+                    parameter.mul_(kept)
         self.optimiser.step()
         self.updates, self.done, self.total = self.updates + 1, self.done + 1, self.total + value
 

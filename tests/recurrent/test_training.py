@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,24 @@ def small(**settings: Any) -> Any:
     return addition.delayed(length=6, sizes=SIZES, **settings)
 
 
-def test_a_plain_loop_finds_the_same_parameters() -> None:
-    """Rejects a loop that clips after the step, forgets to zero gradients, or evaluates with the last parameters."""
+@pytest.mark.parametrize(
+    ("training", "rule"),
+    [
+        (SHORT, lambda parameters: torch.optim.RMSprop(parameters, lr=1e-2, momentum=0.9)),
+        (
+            replace(SHORT, optimiser="adam", weight_decay=2.0),
+            lambda parameters: torch.optim.AdamW(parameters, lr=1e-2, weight_decay=2.0),
+        ),
+    ],
+    ids=("rmsprop", "adam with decay"),
+)
+def test_a_plain_loop_finds_the_same_parameters(training: Training, rule: Any) -> None:
+    """Rejects a loop that clips after the step, forgets to zero gradients, or evaluates with the last parameters.
+
+    And a decay that is added to gradients, or not multiplied by the rate.
+    """
     task, seed = small(), 4
-    network, result = train(task, LSTM, 5, SHORT, seed=seed, progress=False)
+    network, result = train(task, LSTM, 5, training, seed=seed, progress=False)
     streams = nc.randomness.Streams(seed)
     with torch.random.fork_rng():
         torch.manual_seed(int(streams.generator("recurrent weights").integers(2**31)))
@@ -41,7 +56,7 @@ def test_a_plain_loop_finds_the_same_parameters() -> None:
         torch.nn.init.uniform_(readout.weight, -bound, bound)
         torch.nn.init.zeros_(readout.bias)
     parameters = [*layer.parameters(), *readout.parameters()]
-    optimiser = torch.optim.RMSprop(parameters, lr=1e-2, momentum=0.9)
+    optimiser = rule(parameters)
     generator, best, losses = streams.generator("recurrent batches"), None, []
     for _ in range(3):
         for _ in range(10):
@@ -75,6 +90,22 @@ def words(n: int = 400) -> Words:
     generator = np.random.default_rng(3)
     streams = {part: generator.integers(0, 7, n).astype(np.int32) for part in ("train", "validation", "test")}
     return Words("digits", streams, 7, unroll=5)
+
+
+def test_embeddings_of_words_that_do_not_occur_decay_by_their_share() -> None:
+    """Rejects a decay that RMSProp divides by its own size: such rows would go to 0 by the full rate each update."""
+    streams = {part: np.array([0, 1] * 20, np.int32) for part in ("train", "validation", "test")}
+    task, settings = Words("two of seven", streams, 7, unroll=5), Training(epochs=2, batch=2, rate=0.01)
+    rows = []
+    for decay in (0.0, 0.1):
+        network, result = train(task, SubLSTM, 4, replace(settings, weight_decay=decay), progress=False)
+        assert network.embedding is not None
+        rows.append(network.embedding.weight.detach()[2:])
+    kept = (1 - 0.01 * 0.1) ** result["/curves"]["updates"].values[
+        np.argmin(result["/curves"]["validation_loss"].values)
+    ]
+    assert kept < 1
+    torch.testing.assert_close(rows[1], rows[0] * float(kept))
 
 
 def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
