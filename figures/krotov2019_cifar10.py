@@ -6,7 +6,8 @@ with 400 units: initial weights uniform and outside the sphere (of normal ones h
 epochs hardly a row is on the sphere); minibatches of 1000; p 3, k 2; whitened hidden values, since nearly all of their
 variance is along one direction. The logistic regression is on the same hidden values. The controls have the power of
 the learned rows; linear read-outs of random rows do best at powers of 1 to 2 (53 to 55 % on validation images), and of
-training images as well as of learned rows (49 %).
+training images as well as of learned rows (49 %). The control sees centred pixels: with pixels as they are it errs on
+34 % of the training images after 28 epochs at the best of three rates, and on 43 % after 40 at the printed one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from neurocircuits.models import krotov2019
 from neurocircuits.reproduce import SETTINGS, Claim, Figure, at_least, at_most
 
 RATES = ((0.0, 1e-3), (0.3, 5e-4), (0.6, 2e-4), (0.8, 5e-5))
+CONTROL_RATES = ((0.0, 1e-3), (0.6, 3e-4), (0.85, 5e-5))
 PUBLISHED = {"published (preprint)": 49.25, "published backprop": 44.74, "difference target prop.": 49.29}
 RECIPES = {
     True: Recipe(
@@ -33,7 +35,7 @@ RECIPES = {
         step=0.02,
         settings={"n_hidden": 50, "p": 3.0, "k": 2, "delta": 0.1, "initial": Uniform(0, 1)},
         layer={"n": 4.5, "m": 4.0, "scale": "white", "epochs": 20},
-        control={"n_hidden": 50, "epochs": 10},
+        control={"n_hidden": 50, "centred": True, "epochs": 10},
         n_shown=25,
     ),
     False: Recipe(
@@ -46,7 +48,7 @@ RECIPES = {
         batch=1000,
         layer={"n": 10.0, "m": 6.0, "scale": "white", "epochs": 60, "rates": RATES},
         logistic=0.003,
-        control={"n_hidden": 2000, "epochs": 30, "rates": ((0.0, 1e-3), (0.5, 2.5e-4), (0.8, 5e-5))},
+        control={"n_hidden": 2000, "centred": True, "epochs": 40, "rates": CONTROL_RATES},
         n_shown=25,
         published=PUBLISHED,
     ),
@@ -97,6 +99,13 @@ FIGURE = Figure(
             "Backprop with the same architecture errs on 46.5 % of the test images at most.",
             lambda tree: at_most(error(tree, "backprop"), 46.5),
             f"{SOURCE}: 44.74 %",
+            ("full",),
+        ),
+        Claim(
+            "control-memorises",
+            "Trained on, it errs on none of the training images.",
+            lambda tree: at_most(error(tree, "backprop", "train"), 0.0),
+            f"{SOURCE}: 0 % if continued",
             ("full",),
         ),
         replace(_recipe.CLAIM_RANDOM, when=SETTINGS),

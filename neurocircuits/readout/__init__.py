@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from neurocircuits.readout.attacks import fgsm, gradients, pgd, random_directions, vanished_share
-from neurocircuits.readout.classifiers import (
-    BackpropClassifier,
-    PowerClassifier,
-    SigmoidBackpropClassifier,
-    SigmoidClassifier,
-)
+from neurocircuits.readout.classifiers import BackpropClassifier, PowerClassifier
+from neurocircuits.readout.sigmoid import SigmoidBackpropClassifier, SigmoidClassifier
 
 __all__ = [
     "BackpropClassifier",

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurocircuits.recurrent.products import of_weights, times
+from neurocircuits.onednn import of_weights, times
 
 SOURCE = Path(__file__).with_name("loop.cpp")
 _FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")

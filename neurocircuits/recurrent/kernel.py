@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from neurocircuits.errors import ValidationError
+from neurocircuits.onednn import of_weights, packed, times
 from neurocircuits.recurrent import compiled
 from neurocircuits.recurrent.compiled import CompiledLoop, before
-from neurocircuits.recurrent.products import of_weights, packed, times
 
 GATES = {True: ("i", "f", "z", "o"), False: ("i", "z", "o")}  # with a forgetting gate, and with a constant leak
 

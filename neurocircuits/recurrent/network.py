@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from neurocircuits.errors import ValidationError
+from neurocircuits.onednn import Linear
 from neurocircuits.recurrent.cells import RecurrentLayers
-from neurocircuits.recurrent.products import Linear
 from neurocircuits.recurrent.tasks import Task
 
 

@@ -130,7 +130,14 @@ def test_gradients_are_finite_differences_of_the_outputs(digits, rows, n, scale)
         np.testing.assert_allclose(found, finite(function, X, direction), rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("classifier", [BackpropClassifier(20, epochs=2), BackpropClassifier(20, n=2.0, epochs=2)])
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        BackpropClassifier(20, epochs=2),
+        BackpropClassifier(20, n=2.0, epochs=2),
+        BackpropClassifier(20, centred=True, epochs=2),
+    ],
+)
 def test_gradients_of_the_control(classifier, digits) -> None:
     X, y = 0.2 + 0.5 * digits[0][:200], digits[1][:200]
     classifier.set_params(random_state=0).fit(X, y)

@@ -21,6 +21,7 @@ ESTIMATORS = [
     PowerClassifier(epochs=5, n=2.0, random_state=0),
     SigmoidClassifier(epochs=60, rates=((0.0, 2.0),), random_state=0),
     BackpropClassifier(30, epochs=40, rates=((0.0, 0.05),), random_state=0),
+    BackpropClassifier(30, centred=True, epochs=40, rates=((0.0, 0.05),), random_state=0),
     SigmoidBackpropClassifier(20, epochs=60, rates=((0.0, 0.05),), random_state=0),
 ]
 
@@ -136,6 +137,17 @@ def test_backprop_reaches_the_hidden_layer():
     assert control.history_["epoch"] == [20, 40]
     assert control.history_["error_test"][-1] == pytest.approx(1 - control.score(X[1200:], y[1200:]))
     assert control.score(X[1200:], y[1200:]) > 0.88
+
+
+def test_a_centred_control_is_one_that_learns_centred_inputs():
+    """Rejects: a mean of the rows to predict, or one that is not subtracted from them or from those watched."""
+    X, y = load_digits(return_X_y=True)
+    X, mean = X / 16, X[:900].mean(axis=0) / 16
+    one, other = (BackpropClassifier(20, centred=centred, epochs=3, random_state=0) for centred in (True, False))
+    one.fit(X[:900], y[:900], watch={"test": (X[900:], y[900:])})
+    other.fit(X[:900] - mean, y[:900], watch={"test": (X[900:] - mean, y[900:])})
+    np.testing.assert_allclose(one.outputs(X), other.outputs(X - mean), atol=1e-5)
+    assert one.history_["error_test"] == pytest.approx(other.history_["error_test"], abs=2 / 897)
 
 
 def test_the_same_seed_gives_the_same_layer():

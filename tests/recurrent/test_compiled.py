@@ -14,7 +14,7 @@ import neurocircuits as nc
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install 'neurocircuits[torch]'")
 
-from neurocircuits.recurrent import LSTM, SubLSTM, compiled, kernel, products  # noqa: E402
+from neurocircuits.recurrent import LSTM, SubLSTM, compiled, kernel  # noqa: E402
 
 if compiled.library() is None:
     pytest.skip("needs the C++ compiler g++ (Debian or Ubuntu: apt-get install g++)", allow_module_level=True)
@@ -108,26 +108,6 @@ def test_strides_do_not_matter() -> None:
     found = layer(x, state)[0]
     assert torch.equal(found, layer(x.contiguous(), tuple(each.contiguous() for each in state))[0])
     found.sum().backward()  # whose gradient has strides of 0
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_products_are_those_of_torch(bias: bool) -> None:
-    torch.manual_seed(3)
-    x, weight = torch.randn(30, 20), torch.randn(50, 20)
-    b = torch.randn(50) if bias else None
-    assert torch.allclose(products.times(x, weight, b), torch.nn.functional.linear(x, weight, b), atol=1e-5)
-    ours, theirs = (kind(20, 50, bias=bias) for kind in (products.Linear, torch.nn.Linear))
-    ours.load_state_dict(theirs.state_dict())
-    wide = torch.randn(4, 6, 20, requires_grad=True)
-    outputs = [layer(wide) for layer in (ours, theirs)]
-    above = torch.randn(4, 6, 50)
-    found, expected = (
-        torch.autograd.grad(output, [wide, *layer.parameters()], above)
-        for output, layer in zip(outputs, (ours, theirs), strict=True)
-    )
-    assert torch.allclose(*outputs, atol=1e-5)
-    for a, b in zip(found, expected, strict=True):
-        assert torch.allclose(a, b, atol=2e-5)
 
 
 TRY = """

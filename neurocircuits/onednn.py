@@ -70,18 +70,30 @@ def packed(weight: Tensor, n_rows: int) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda x, y: torch.addmm(y, x, transposed)
 
 
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x @ weight.T + bias; its derivative can be taken once.
+
+    Parameters
+    ----------
+    x : Tensor, shape (rows, n_in)
+    weight : Tensor, shape (n_out, n_in)
+    bias : Tensor, shape (n_out,), optional
+    """
+    return _Product.apply(x, weight, bias)
+
+
 class Linear(torch.nn.Linear):
     """Torch's linear layer, with the products of this module; its derivative can be taken once."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Return input @ weight.T + bias."""
-        rows = _Product.apply(input.reshape(-1, self.in_features), self.weight, self.bias)
+        rows = product(input.reshape(-1, self.in_features), self.weight, self.bias)
         return rows.view(*input.shape[:-1], self.out_features)
 
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         return times(x, weight, bias)
 
@@ -90,4 +102,5 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         by_x = times(slopes, weight.t()) if ctx.needs_input_grad[0] else None
-        return by_x, of_weights(slopes, x), slopes.sum(0) if ctx.needs_input_grad[2] else None
+        by_weight = of_weights(slopes, x) if ctx.needs_input_grad[1] else None
+        return by_x, by_weight, slopes.sum(0) if ctx.needs_input_grad[2] else None
