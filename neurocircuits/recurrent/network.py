@@ -23,17 +23,22 @@ class Network(torch.nn.Module):
         The layers; their input is that of the task, or an embedding of words as wide.
     task : Task
         What it is for.
-    input_dropout, output_dropout : float
+    input_dropout, output_dropout, tied
         See `Training`.
 
     Raises
     ------
     ValidationError
-        If the layers do not take the inputs of the task.
+        If the layers do not take the inputs of the task, or there are no words to tie.
     """
 
     def __init__(
-        self, layers: RecurrentLayers, task: Task, input_dropout: float = 0.0, output_dropout: float = 0.0
+        self,
+        layers: RecurrentLayers,
+        task: Task,
+        input_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        tied: bool = False,
     ) -> None:
         super().__init__()
         words = task.kind == "words"
@@ -50,6 +55,13 @@ class Network(torch.nn.Module):
         torch.nn.init.zeros_(self.readout.bias)
         if self.embedding is not None:
             torch.nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        if tied:
+            if self.embedding is None or layers.input_size != layers.hidden_size:
+                raise ValidationError(
+                    f"Network: Training.tied needs words and layers as wide as their input; {task!r} and layers of "
+                    f"{layers.input_size} inputs and {layers.hidden_size} units are not that. Give tied=False."
+                )
+            self.readout.weight = self.embedding.weight
 
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Return outputs (batch, n_outputs) after the last step, for words (time, batch, n_outputs), and the state."""

@@ -52,6 +52,8 @@ class Training:
         The rate is multiplied by ``decay`` in each epoch after that many.
     input_dropout, output_dropout : float
         Shares of the inputs of the first layer and of the outputs of the last that are dropped.
+    tied : bool
+        Whether words have one vector, by which they are read and predicted (Press and Wolf 2017); needs an embedding.
     patience : int or None
         Epochs without a better validation loss after which training stops.
 
@@ -72,6 +74,7 @@ class Training:
     decay_after: int = 0
     input_dropout: float = 0.0
     output_dropout: float = 0.0
+    tied: bool = False
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -86,6 +89,7 @@ class Training:
             "decay": (is_number(self.decay) and 0 < self.decay <= 1, "above 0 and at most 1"),
             "input_dropout": (is_number(self.input_dropout) and 0 <= self.input_dropout < 1, "at least 0 and below 1"),
             "output_dropout": (is_number(self.output_dropout) and 0 <= self.output_dropout < 1, "at least 0, below 1"),
+            "tied": (isinstance(self.tied, bool), "True or False"),
             "patience": (self.patience is None or (is_whole(self.patience) and self.patience > 0), "positive, or None"),
         }
         for name, (holds, what) in allowed.items():
@@ -178,7 +182,7 @@ def train(
         torch.manual_seed(int(streams.generator("recurrent weights").integers(2**31)))
         width = hidden_size if task.kind == "words" else task.n_inputs
         layers = cell(width, hidden_size, num_layers, **settings)
-        network = Network(layers, task, training.input_dropout, training.output_dropout)
+        network = Network(layers, task, training.input_dropout, training.output_dropout, training.tied)
         network.to(device=device, dtype=settings.get("dtype") or torch.get_default_dtype())
         course = _Course(network, task, training, streams, described, None if checkpoint is None else Path(checkpoint))
         course.resume()

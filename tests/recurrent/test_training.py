@@ -108,6 +108,23 @@ def test_embeddings_of_words_that_do_not_occur_decay_by_their_share() -> None:
     torch.testing.assert_close(rows[1], rows[0] * float(kept))
 
 
+def test_tied_words_are_read_and_predicted_by_one_vector(tmp_path: Path) -> None:
+    """Rejects two vectors that drift apart: while learning, in a checkpoint, or in what is returned."""
+    settings, file = Training(epochs=2, batch=4, rate=0.1, tied=True), tmp_path / "run.pt"
+    network, result = train(words(), SubLSTM, 6, settings, progress=False)
+    other, plain = train(words(), SubLSTM, 6, replace(settings, tied=False), progress=False)
+    assert network.embedding is not None and other.embedding is not None
+    assert network.readout.weight is network.embedding.weight
+    assert not torch.equal(other.readout.weight, other.embedding.weight)
+    assert plain.attrs["n_parameters"] - result.attrs["n_parameters"] == 7 * 6
+    train(words(), SubLSTM, 6, settings, checkpoint=file, pause_after=1, progress=False)
+    resumed, again = train(words(), SubLSTM, 6, settings, checkpoint=file, progress=False)
+    assert resumed.embedding is not None and resumed.readout.weight is resumed.embedding.weight
+    assert again["/curves"].equals(result["/curves"])
+    with pytest.raises(nc.ValidationError, match=r"tied needs words .* Give tied=False"):
+        train(small(), SubLSTM, 4, settings, progress=False)
+
+
 def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
     """Kills a real process within an epoch, with dropout, momentum and a state that is carried over."""
     program = (
@@ -204,6 +221,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         ({"rate": 0.0}, "Training.rate: 0.0"),
         ({"optimiser": "lion"}, "one of rmsprop, adam, sgd"),
         ({"batch": 0}, "batch"),
+        ({"tied": 1}, "Training.tied: 1 is not allowed"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, Any], words: str) -> None:
