@@ -53,8 +53,8 @@ class Job:
 def scores(jobs: Sequence[Job], rounds: Sequence[int], seed: int, folder: Path | None = None) -> xr.DataTree:
     """Train networks in rounds, all of them up to so many epochs before any goes further, and return their scores.
 
-    An interruption ends it with the scores that are there, and an equal call goes on. So it does with a network
-    that is trained already, at the cost of a test.
+    An interruption ends it with the scores that are there, those of networks that earlier calls or other processes
+    trained with it, and an equal call goes on. A network that is trained already costs a test.
 
     Parameters
     ----------
@@ -78,13 +78,17 @@ def scores(jobs: Sequence[Job], rounds: Sequence[int], seed: int, folder: Path |
     found: dict[str, xr.DataTree] = {}
     failed: dict[str, str] = {}
     partial = ""
+    kept = {job.name for job in jobs if folder and _kept(job, seed, folder).exists()}
     try:
-        for last in (*rounds[: -1 if folder else 0], None):  # what is not kept cannot go on
+        for last in (0, *rounds[:-1], None) if folder else (None,):  # what is not kept cannot go on
             for job in jobs:
                 so_far = found[job.name]["/curves"].sizes["epoch"] if job.name in found else 0
-                if job.name not in failed and so_far < (last or job.training.epochs):
+                left = last if last is not None else job.training.epochs
+                if job.name not in failed and (so_far < left or (last == 0 and job.name in kept)):
                     try:
-                        found[job.name] = _trained(job, last, seed, folder)
+                        tree = _trained(job, last, seed, folder)
+                        if tree["/curves"].sizes["epoch"]:
+                            found[job.name] = tree
                     except DivergenceError as error:
                         failed[job.name] = str(error)
                         warnings.warn(f"{job.name}: {error}", stacklevel=2)
@@ -94,8 +98,12 @@ def scores(jobs: Sequence[Job], rounds: Sequence[int], seed: int, folder: Path |
     return _collected(jobs, found, failed, partial, seed)
 
 
+def _kept(job: Job, seed: int, folder: Path) -> Path:
+    return folder / f"{job.name}, {seed}.pt".replace(" ", "_").replace(",", "")
+
+
 def _trained(job: Job, last: int | None, seed: int, folder: Path | None) -> xr.DataTree:
-    file = None if folder is None else folder / f"{job.name}, {seed}.pt".replace(" ", "_").replace(",", "")
+    file = None if folder is None else _kept(job, seed, folder)
     kind = getattr(recurrent, job.cell)
     _, result = recurrent.train(
         job.task,

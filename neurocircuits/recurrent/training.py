@@ -186,6 +186,7 @@ def train(
         network.to(device=device, dtype=settings.get("dtype") or torch.get_default_dtype())
         course = _Course(network, task, training, streams, described, None if checkpoint is None else Path(checkpoint))
         course.resume()
+        n_before = course.updates
         n_updates = training.epochs * task.n_batches("train", training.batch)
         with Progress(n_updates, course.updates, progress, "updates") as bar:
             try:
@@ -197,7 +198,8 @@ def train(
                     f"train: interrupted after {course.updates} updates. "
                     + ("Call it again with the same checkpoint to go on." if kept else "There is no checkpoint.")
                 ) from None
-        course.save()
+        if course.updates > n_before:  # a checkpoint that is only read may be in use elsewhere
+            course.save()
         network.load_state_dict(course.best)
         network.eval()
         scores = evaluate(network, task, "test", training.batch)

@@ -44,6 +44,10 @@ def test_an_interruption_leaves_what_is_there_and_the_same_call_goes_on(
     assert tree["/scores"].ds["epochs"].values.tolist() == [2, 1]
     assert "LSTM 3" in tree.attrs["partial"]
     assert np.isnan(tree["/scores"].ds["curve"].values).tolist() == [[False, False], [False, True]]
+    with monkeypatch.context() as patch:
+        stopping(patch, 2, InterruptedRun("stop"))  # before anything is trained: both are read from their checkpoints
+        read = _recurrent.scores(jobs(), (1, 2, 3), 0, tmp_path)
+    assert read["/scores"].equals(tree["/scores"])
     whole = _recurrent.scores(jobs(), (1, 2, 3), 0)
     again = _recurrent.scores(jobs(), (1, 2, 3), 0, tmp_path)
     assert "partial" not in again.attrs and again["/scores"].equals(whole["/scores"])
