@@ -236,7 +236,7 @@ class BackpropClassifier(TorchClassifier):
         self.offset_: Any = sum(part.sum(axis=0, dtype=float) for part in _parts(X)) / len(X) if self.centred else 0.0
 
     def _features(self, X: np.ndarray) -> np.ndarray:
-        return X - np.asarray(self.offset_, X.dtype)
+        return X - self.offset_.astype(X.dtype) if np.ndim(self.offset_) else X  # no copy of what is not centred
 
     def _differentiable(self, X: Any, torch: Any) -> Any:
         return X - torch.as_tensor(self.offset_, dtype=X.dtype)

@@ -95,6 +95,11 @@ class Training:
         for name, (holds, what) in allowed.items():
             if not holds:
                 raise ValidationError(f"Training.{name}: {getattr(self, name)!r} is not allowed. Give {what}.")
+        if self.rate * self.weight_decay >= 1:
+            raise ValidationError(
+                f"Training.weight_decay: {self.weight_decay!r} times the rate {self.rate!r} would turn the signs of "
+                f"weights around. Give less than {1 / self.rate:g}."
+            )
 
     def optimiser_of(self, parameters: Any) -> Any:
         """Return torch's optimiser for parameters."""

@@ -221,6 +221,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         ({"rate": 0.0}, "Training.rate: 0.0"),
         ({"optimiser": "lion"}, "one of rmsprop, adam, sgd"),
         ({"batch": 0}, "batch"),
+        ({"rate": 0.01, "weight_decay": 150.0}, r"turn the signs .* Give less than 100"),
         ({"tied": 1}, "Training.tied: 1 is not allowed"),
     ],
 )
