@@ -11,6 +11,7 @@ import torch
 from neurocircuits.errors import ValidationError
 from neurocircuits.onednn import Linear
 from neurocircuits.recurrent.cells import RecurrentLayers
+from neurocircuits.recurrent.likelihood import negative_log_likelihood
 from neurocircuits.recurrent.tasks import Task
 
 
@@ -65,17 +66,34 @@ class Network(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Return outputs (batch, n_outputs) after the last step, for words (time, batch, n_outputs), and the state."""
+        codes, state = self.codes(x, state)
+        return self.readout(codes), state
+
+    def codes(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Return what is read out, (batch, n_units), for words (time, batch, n_units), and the state."""
         drop = torch.nn.functional.dropout
         rows = drop(x if self.embedding is None else self.embedding(x), self.input_dropout, self.training)
         h, state = self.layers(rows, state)
-        return self.readout(drop(h if self.all_steps else h[-1], self.output_dropout, self.training)), state
+        return drop(h if self.all_steps else h[-1], self.output_dropout, self.training), state
 
 
-def loss_of(task: Task, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Return the mean square error of numbers, or the mean negative log-likelihood of classes and words (nats)."""
+def loss_of(
+    network: Network, task: Task, x: torch.Tensor, y: torch.Tensor, state: Any
+) -> tuple[torch.Tensor, int, Any]:
+    """Return the loss of a batch, how many answers are right, and the state.
+
+    The loss is the mean square error of numbers, or the mean negative log-likelihood of classes and words (nats). A
+    number is right within 0.04 (Hochreiter and Schmidhuber 1997); words are not counted.
+    """
+    if task.kind == "words":
+        codes, state = network.codes(x, state)
+        weight, bias = network.readout.weight, network.readout.bias
+        return negative_log_likelihood(codes.flatten(0, 1), weight, bias, y.flatten()), 0, state
+    outputs, state = network(x, state)
     if task.kind == "regression":
-        return torch.nn.functional.mse_loss(outputs[:, 0], y)
-    return torch.nn.functional.cross_entropy(outputs.flatten(0, -2), y.flatten())
+        right = (outputs.detach()[:, 0] - y).abs() < 0.04
+        return torch.nn.functional.mse_loss(outputs[:, 0], y), int(right.sum()), state
+    return torch.nn.functional.cross_entropy(outputs, y), int((outputs.argmax(1) == y).sum()), state
 
 
 def evaluate(network: Network, task: Task, part: str, batch: int) -> dict[str, float]:
@@ -84,8 +102,7 @@ def evaluate(network: Network, task: Task, part: str, batch: int) -> dict[str, f
     Returns
     -------
     dict of str to float
-        ``loss``, see `loss_of`; ``score``: share of answers within 0.04 for numbers (Hochreiter and Schmidhuber 1997),
-        accuracy of classes, perplexity of words, exp(loss).
+        ``loss``, see `loss_of`; ``score``: share of right answers, for words their perplexity, exp(loss).
     """
     training = network.training
     network.eval()
@@ -93,15 +110,9 @@ def evaluate(network: Network, task: Task, part: str, batch: int) -> dict[str, f
     total, right, n, state = 0.0, 0, 0, None
     with torch.no_grad():
         for x, y in task.epoch(part, batch, np.random.default_rng(0)):
-            target = tensor(y, device)
-            outputs, end = network(tensor(x, device), state)
+            mean, n_right, end = loss_of(network, task, tensor(x, device), tensor(y, device), state)
             state = end if task.carries else None
-            total += float(loss_of(task, outputs, target)) * y.size
-            n += y.size
-            if task.kind == "regression":
-                right += int(((outputs[:, 0] - target).abs() < 0.04).sum())
-            elif task.kind == "classes":
-                right += int((outputs.argmax(1) == target).sum())
+            total, right, n = total + float(mean) * y.size, right + n_right, n + y.size
     network.train(training)
     loss = total / n
     return {"loss": loss, "score": math.exp(min(loss, 700.0)) if task.kind == "words" else right / n}

@@ -278,8 +278,7 @@ class _Course:
         self.done, self.total, self.state = 0, 0.0, None
 
     def _update(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        outputs, state = self.network(x, self.state)
-        loss = loss_of(self.task, outputs, y)
+        loss, _, state = loss_of(self.network, self.task, x, y, self.state)
         if not math.isfinite(value := float(loss.detach())):
             raise DivergenceError(
                 f"train: the loss of {self.task!r} is {value} at update {self.updates + 1}. Lower Training.rate (now "
