@@ -10,6 +10,7 @@ from torch import Tensor
 from neurocircuits.onednn import of_weights, times
 
 _SCORES = 5_000_000  # of a block: larger ones are fresh memory each time, smaller products are slower
+_RARE = 1e-30
 
 
 def negative_log_likelihood(x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
@@ -38,10 +39,12 @@ class _Likelihood(torch.autograd.Function):
         at_once = max(1, _SCORES // len(weight))
         for rows, words, by_rows in zip(*(each.split(at_once) for each in (x, y, slopes[0])), strict=True):
             scores = times(rows, weight, bias)
-            top, where = scores.max(1)
-            own = scores.gather(1, words[:, None])
             shares = torch.softmax(scores, 1)
-            total += (top - shares.gather(1, where[:, None])[:, 0].log() - own[:, 0]).sum()
+            own = shares.gather(1, words[:, None])
+            losses = -own.log()
+            rare = (own < _RARE)[:, 0]  # whose shares have lost digits
+            losses[rare] = scores[rare].logsumexp(1, keepdim=True) - scores[rare].gather(1, words[rare, None])
+            total += losses.sum()
             if any(ctx.needs_input_grad):
                 by_scores = shares.scatter_add_(1, words[:, None], torch.full_like(own, -1.0))
                 by_rows.copy_(times(by_scores, weight.t()))
