@@ -147,9 +147,9 @@ def quick_jobs(text: WordStreams) -> list[Job]:
 def published_jobs() -> list[Job]:
     """Return all networks of the published table, in `ORDER`, and GRUs with the settings of the LSTMs.
 
-    From the paper are sizes, two layers, RMSProp, batches of 20, 35 steps and the tuned values; `SCHEDULES`, `SHARES` of
-    the tuned rates, a `STRONGER` decay, gradients clipped at 1, an embedding as wide as a layer, dropout of updates as
-    one of z i and z - i, the best validation loss kept, and all of the GRU are defaults.
+    From the paper are sizes, two layers, RMSProp, batches of 20, 35 steps and the tuned values; `SCHEDULES`, `SHARES`
+    of the tuned rates, a `STRONGER` decay, gradients clipped at 1, an embedding as wide as a layer, dropout of updates
+    as one of z i and z - i, the best validation loss kept, and all of the GRU are defaults.
     """
     tasks = {"ptb": language.next_words(datasets.penn_treebank())}
     tasks["wikitext-2"] = language.next_words(datasets.wikitext2())
