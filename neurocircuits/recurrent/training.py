@@ -20,7 +20,7 @@ from neurocircuits.progress import Progress
 from neurocircuits.randomness import Streams
 from neurocircuits.recurrent.cells import RecurrentLayers, n_parameters
 from neurocircuits.recurrent.network import Network, evaluate, loss_of, tensor
-from neurocircuits.recurrent.tasks import Task
+from neurocircuits.recurrent.tasks import PARTS, Task
 
 OPTIMISERS = ("rmsprop", "adam", "sgd")
 _SAVE_EVERY = 500  # updates
@@ -165,6 +165,8 @@ def train(
 
     Raises
     ------
+    ValidationError
+        If ``cell`` is no class of layers, ``hidden_size`` not positive, or a part of the task too short for a batch.
     DivergenceError
         If the loss is not finite.
     InterruptedRun
@@ -172,6 +174,16 @@ def train(
     StorageError
         If the checkpoint cannot be read, or is of other settings.
     """
+    if not (isinstance(cell, type) and issubclass(cell, RecurrentLayers)):
+        raise ValidationError(f"train: the cell {cell!r} is no class of recurrent layers. Give one, such as SubLSTM.")
+    if not is_whole(hidden_size) or hidden_size < 1:
+        raise ValidationError(f"train: hidden_size {hidden_size!r} is not a positive whole number.")
+    for part in PARTS:
+        if not task.n_batches(part, training.batch):
+            raise ValidationError(
+                f"train: the part {part!r} of {task!r} does not fill a batch of {training.batch}. Lower "
+                "Training.batch, or give it more."
+            )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     streams = Streams(seed)
     described = {

@@ -234,3 +234,19 @@ def test_a_vocabulary_that_does_not_fit_is_refused() -> None:
     parts = dict.fromkeys(("train", "validation", "test"), np.array([0, 1, 7]))
     with pytest.raises(nc.ValidationError, match=r"numbered 0 to 7\. Give two or more, numbered 0 to 6"):
         Words("seven", parts, 7)
+
+
+@pytest.mark.parametrize(
+    ("cell", "hidden_size", "batch", "words"),
+    [
+        ("SubLSTM", 4, 4, r"cell 'SubLSTM' is no class .* such as SubLSTM"),
+        (SubLSTM, 0, 4, r"hidden_size 0 is not a positive"),
+        (SubLSTM, 4, 50, r"part 'validation' of Words\('seven'\) does not fill a batch of 50\. Lower Training\.batch"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_it_begins(
+    cell: Any, hidden_size: int, batch: int, words: str
+) -> None:
+    parts = {"train": np.arange(700) % 7, "validation": np.arange(70) % 7, "test": np.arange(700) % 7}
+    with pytest.raises(nc.ValidationError, match=words):
+        train(Words("seven", parts, 7), cell, hidden_size, Training(epochs=1, batch=batch), progress=False)
