@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from neurocircuits.declare.checks import is_whole
 from neurocircuits.errors import ValidationError
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -118,7 +119,8 @@ class Images(Task):
     Raises
     ------
     ValidationError
-        If a part is missing or empty, values are not finite, or the pieces do not fill an image.
+        If a part is missing, empty or of other shapes, values are not finite, labels are not whole numbers from 0, the
+        pieces do not fill an image, or ``order`` is no permutation.
     """
 
     name: str
@@ -132,15 +134,27 @@ class Images(Task):
 
     def __post_init__(self) -> None:
         for part in PARTS:
-            values, labels = self.parts.get(part, (np.empty((0, 0)), np.empty(0)))
-            if not len(values) or len(values) != len(labels) or not np.isfinite(values).all():
+            values, labels = (np.asarray(each) for each in self.parts.get(part, (np.empty((0, 0)), np.empty(0))))
+            if values.ndim != 2 or not len(values) or labels.shape != values.shape[:1]:
                 raise ValidationError(
-                    f"Images({self.name!r}): part {part!r} has {len(values)} images and {len(labels)} labels, or "
-                    "values that are not finite. Give one label for each image, at least one image, and finite values."
+                    f"Images({self.name!r}): part {part!r} has values of shape {values.shape} and labels of shape "
+                    f"{labels.shape}. Give a row of pixels and a label for each image, and at least one image."
                 )
-            if values.shape[1] % self.n_inputs:
+            if not np.isfinite(values).all():
+                raise ValidationError(f"Images({self.name!r}): part {part!r} has values that are not finite.")
+            if labels.dtype.kind not in "iub" or labels.min() < 0:
                 raise ValidationError(
-                    f"Images({self.name!r}): {values.shape[1]} pixels are not a multiple of n_inputs {self.n_inputs}."
+                    f"Images({self.name!r}): part {part!r} has labels such as {labels[np.argmin(labels)].item()!r}. "
+                    "Give whole numbers from 0; numpy.unique(labels, return_inverse=True)[1] makes them."
+                )
+            if not is_whole(self.n_inputs) or self.n_inputs < 1 or values.shape[1] % self.n_inputs:
+                raise ValidationError(
+                    f"Images({self.name!r}): n_inputs {self.n_inputs!r} does not divide the {values.shape[1]} pixels "
+                    f"of part {part!r}."
+                )
+            if self.order is not None and not np.array_equal(np.sort(self.order), np.arange(values.shape[1])):
+                raise ValidationError(
+                    f"Images({self.name!r}): order is no permutation of the {values.shape[1]} pixels of part {part!r}."
                 )
         n_classes = 1 + max(int(labels.max()) for _, labels in self.parts.values())
         object.__setattr__(self, "n_outputs", n_classes)
@@ -192,11 +206,13 @@ class Words(Task):
 
     def __post_init__(self) -> None:
         for part in PARTS:
-            words = self.parts.get(part, np.empty(0, np.int64))
-            if len(words) < 2 or words.min() < 0 or words.max() >= self.n_words:
+            words = np.asarray(self.parts.get(part, np.empty(0, np.int64)))
+            whole = words.ndim == 1 and words.dtype.kind in "iu"
+            if len(words) < 2 or not whole or words.min() < 0 or words.max() >= self.n_words:
                 raise ValidationError(
                     f"Words({self.name!r}): part {part!r} has {len(words)} words"
-                    + (f" numbered {words.min()} to {words.max()}" if len(words) else "")
+                    + (f" numbered {words.min()} to {words.max()}" if len(words) and whole else "")
+                    + (f", as {words.dtype} of shape {words.shape}" if not whole else "")
                     + f". Give two or more, numbered 0 to {self.n_words - 1}."
                 )
         counts = np.bincount(self.parts["train"], minlength=self.n_words) + 1.0

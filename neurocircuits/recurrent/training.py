@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 
 from neurocircuits.declare.checks import is_number, is_whole
-from neurocircuits.errors import DivergenceError, InterruptedRun, StorageError, ValidationError
+from neurocircuits.errors import DivergenceError, InterruptedRun, StorageError, UnsupportedError, ValidationError
 from neurocircuits.progress import Progress
 from neurocircuits.randomness import Streams
 from neurocircuits.recurrent.cells import RecurrentLayers, n_parameters
@@ -166,7 +166,10 @@ def train(
     Raises
     ------
     ValidationError
-        If ``cell`` is no class of layers, ``hidden_size`` not positive, or a part of the task too short for a batch.
+        If ``task``, ``cell`` or ``training`` is of another kind, ``hidden_size`` not positive, or a part of the task
+        too short for a batch.
+    UnsupportedError
+        If this machine has no such device.
     DivergenceError
         If the loss is not finite.
     InterruptedRun
@@ -174,6 +177,9 @@ def train(
     StorageError
         If the checkpoint cannot be read, or is of other settings.
     """
+    for name, value, kind in (("task", task, Task), ("training", training, Training)):
+        if not isinstance(value, kind):
+            raise ValidationError(f"train: {name} is a {type(value).__name__}. Give a {kind.__name__}.")
     if not (isinstance(cell, type) and issubclass(cell, RecurrentLayers)):
         raise ValidationError(f"train: the cell {cell!r} is no class of recurrent layers. Give one, such as SubLSTM.")
     if not is_whole(hidden_size) or hidden_size < 1:
@@ -185,6 +191,10 @@ def train(
                 "Training.batch, or give it more."
             )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:  # as torch says that it was built without a GPU
+        raise UnsupportedError(f"train: the device {device!r} is not there: {error}. Use device='cpu'.") from None
     streams = Streams(seed)
     described = {
         "task": task.name,

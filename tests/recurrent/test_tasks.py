@@ -11,7 +11,7 @@ import pytest
 import neurocircuits as nc
 from neurocircuits import datasets
 from neurocircuits.protocols import addition, language, sequential_images
-from neurocircuits.recurrent.tasks import Words
+from neurocircuits.recurrent.tasks import PARTS, Images, Words
 
 
 @pytest.mark.parametrize("form", addition.FORMS)
@@ -138,6 +138,11 @@ def test_wikitext2_has_the_published_counts() -> None:
     assert len(streams.vocabulary) == 33_278
 
 
+def of_images(values: Any = None, labels: Any = None, **settings: Any) -> Images:
+    part = (np.zeros((2, 4)) if values is None else values, np.array([0, 1]) if labels is None else labels)
+    return Images("two", dict.fromkeys(PARTS, part), **settings)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -147,8 +152,16 @@ def test_wikitext2_has_the_published_counts() -> None:
         (lambda: sequential_images.images(datasets.digits(), datasets.digits(), validation=1.0), "leaves none"),
         (
             lambda: sequential_images.images(datasets.digits(), datasets.digits(), n_inputs=7),
-            "not a multiple of n_inputs 7",
+            "n_inputs 7 does not divide the 64 pixels of part 'train'",
         ),
+        (lambda: of_images(labels=np.array(["a", "b"])), r"labels such as 'a'\. Give whole numbers"),
+        (lambda: of_images(labels=np.array([0.5, 1.0])), r"labels such as 0\.5"),
+        (lambda: of_images(labels=np.array([1, -1])), r"labels such as -1"),
+        (lambda: of_images(values=np.zeros((2, 3, 4))), r"values of shape \(2, 3, 4\)"),
+        (lambda: of_images(values=np.full((2, 4), np.nan)), "not finite"),
+        (lambda: of_images(order=np.array([0, 1, 2, 2])), "order is no permutation of the 4 pixels"),
+        (lambda: of_images(n_inputs=0), "n_inputs 0 does not divide the 4 pixels"),
+        (lambda: Words("w", dict.fromkeys(PARTS, np.array([0.5, 1.0])), 7), r"2 words, as float64 of shape \(2,\)"),
     ],
 )
 def test_what_is_no_task_is_refused(call: Any, words: str) -> None:

@@ -236,6 +236,15 @@ def test_a_vocabulary_that_does_not_fit_is_refused() -> None:
         Words("seven", parts, 7)
 
 
+def test_what_is_no_task_no_training_and_no_device_is_refused() -> None:
+    with pytest.raises(nc.ValidationError, match=r"train: task is a str\. Give a Task"):
+        train("words", SubLSTM, 4, SHORT, progress=False)
+    with pytest.raises(nc.ValidationError, match=r"train: training is a dict\. Give a Training"):
+        train(small(), SubLSTM, 4, {"epochs": 3}, progress=False)
+    with pytest.raises(nc.UnsupportedError, match=r"device 'gpu' is not there: .* Use device='cpu'"):
+        train(small(), SubLSTM, 4, SHORT, progress=False, device="gpu")
+
+
 @pytest.mark.parametrize(
     ("cell", "hidden_size", "batch", "words"),
     [
