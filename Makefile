@@ -1,5 +1,5 @@
 # One command for each job, the same as in continuous integration. The first one installs into $(VENV) by itself.
-#   make demo | test | slow | lint | types | figures | bench | format        make test PYTHON=python3.12 VENV=.venv312
+#   make demo | test | slow | lint | types | figures | docs | bench | format        make test PYTHON=python3.12 VENV=.venv312
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python -m
 SOURCES := setup.cfg pyproject.toml constraints.txt
 INSTALL = $(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test slow lint types figures bench format
+.PHONY: demo test slow lint types figures docs bench format
 
 demo: $(VENV)/.installed
 	$(RUN) neurocircuits.cli demo --out demo
@@ -35,6 +35,11 @@ types: $(VENV)/.installed-dev
 
 figures: $(VENV)/.installed
 	$(RUN) neurocircuits.cli figure --all --out build/figures $(ARGS)
+
+docs: $(VENV)/.installed
+	@$(INSTALL) -e ".[docs]"
+	$(RUN) sphinx -W -q docs docs/built
+	@echo "docs/built/index.html"
 
 bench: $(VENV)/.installed-dev
 	$(RUN) benchmarks $(ARGS)
