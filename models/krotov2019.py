@@ -9,8 +9,8 @@ Notes
 -----
 One declaration is read in three ways. In continuous time the activity follows the preprint's eq. 4, where each hidden
 unit is inhibited by all others, and the weights its eq. 2. With steady states the activity is at rest. With ``k`` there
-is no inhibition: units are ranked by their current, as in the preprint's section 3, and the size of a step is set by
-its largest change, as in the public notebook of the authors.
+is no inhibition and no time constant: units are ranked by their current, as in the preprint's section 3, and the size
+of a step is set by its largest change, as in the public notebook of the authors.
 
 Eq. 4 spares a unit its own inhibition. Here a unit I without a time constant sums all rates, and each hidden unit gives
 itself back what it put in (``printed``). A disynaptic loop spares nobody; with the weight ``w_inh/(1 - w_inh)`` and
@@ -42,7 +42,7 @@ LOOPS = ("printed", "disynaptic")
 
 _STEP = LargestChange(Linear(0.04, 0.0))
 _RANKED = """
-    dr/dt = (rectify(current) - r)/tau : 1
+    r = rectify(current) : 1
     current : 1 (input)
 """
 _PRINTED = """
@@ -96,7 +96,7 @@ def circuit(
     ValidationError
         If p is below 2, ``k`` is below 2 or above ``n_hidden``, or another setting is not allowed.
     """
-    cells = Population("E", n_hidden, equations=_RANKED, parameters={"tau": "5 ms"})
+    cells = Population("E", n_hidden, equations=_RANKED)
     rule = Krotov(p, R, delta, k=k, eta=eta, step=step)
     if k > n_hidden:
         raise ValidationError(
