@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,7 +177,7 @@ def published_jobs() -> list[Job]:
 
 
 def draw(trees: list[xr.DataTree]) -> Any:
-    """Draw perplexity against units beside the published points, with epochs so far, and curves of validation."""
+    """Draw perplexity against units and the published points, epochs of unfinished nets, and curves of validation."""
     base = trees[0]["/baselines"].ds
     tasks = [str(name) for name in base["task"].values]
     figure, axes = panels(1, 2 * len(tasks), size=(4.0 * 2 * len(tasks), 3.3))
@@ -186,8 +187,10 @@ def draw(trees: list[xr.DataTree]) -> Any:
                 data = tree["/scores"].ds
                 data = data.isel(job=(data["cell"].values == cell) & (data["task"].values == task)).sortby("units")
                 ax.plot(data["units"], data["test"], "o-", color=colour, markersize=4, lw=1, label="_" if k else cell)
-                for units, test, epochs in zip(*(data[n].values for n in ("units", "test", "epochs")), strict=True):
-                    if k == 0 and np.isfinite(test):
+                for units, test, epochs, how in zip(
+                    *(data[n].values for n in ("units", "test", "epochs", "training")), strict=True
+                ):
+                    if k == 0 and np.isfinite(test) and epochs < json.loads(how)["epochs"]:
                         ax.annotate(f"{epochs:.0f}", (units, test), (4, 2), textcoords="offset points", fontsize=5)
                 for units, curve in zip(data["units"].values, data["curve"].values, strict=True):
                     width = 0.6 + 0.4 * np.log10(units)
@@ -203,7 +206,12 @@ def draw(trees: list[xr.DataTree]) -> Any:
             each.set(yscale="log")
             each.yaxis.set_major_formatter("{x:g}")
             each.yaxis.set_minor_formatter("{x:g}")
-        ax.set(xlabel="units (small: epochs)", ylabel="test perplexity", xscale="log", title=CORPORA.get(task, task))
+        ax.set(
+            xlabel="units (numbers: epochs, if not to the end)",
+            ylabel="test perplexity",
+            xscale="log",
+            title=CORPORA.get(task, task),
+        )
         ticks = sorted({int(units) for units in base_units(trees[0], task)})
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.set_xticks([], minor=True)
@@ -238,6 +246,12 @@ def lstm_lead(tree: xr.DataTree, corpus: str, place: int) -> float:
     """Return the smallest ratio of a subtractive cell's perplexity to that of the LSTM, at a place of `SIZES`."""
     subtractive = [perplexities(tree, corpus, cell)[place] for cell in ("SubLSTM", "FixSubLSTM")]
     return float(np.min(subtractive) / perplexities(tree, corpus, "LSTM")[place])
+
+
+def leak_lead(tree: xr.DataTree, corpus: str) -> float:
+    """Return the smallest ratio of another published cell's perplexity to that of constant leaks, at the first size."""
+    gated = [perplexities(tree, corpus, cell)[0] for cell in ("LSTM", "SubLSTM")]
+    return float(np.min(gated) / perplexities(tree, corpus, "FixSubLSTM")[0])
 
 
 def over_counts(tree: xr.DataTree) -> float:
@@ -290,6 +304,13 @@ def claims_of(corpus: str, title: str) -> tuple[Claim, ...]:
             f"lstm-lowest-100-{corpus}",
             "And with 100.",
             lambda tree: at_least(lstm_lead(tree, corpus, 1), 1.0),
+            COSTA,
+            ("full",),
+        ),
+        Claim(
+            f"leak-lowest-10-{corpus}",
+            "With 10 units, or 11, constant leaks are.",
+            lambda tree: at_least(leak_lead(tree, corpus), 1.0),
             COSTA,
             ("full",),
         ),
