@@ -10,7 +10,7 @@ from torch import Tensor
 from neurocircuits.onednn import of_weights, times
 
 _SCORES = 5_000_000  # of a block: larger ones are fresh memory each time, smaller products are slower
-_RARE = 1e-30
+_DIGITS = 1e8  # a share below so many times the smallest number has lost digits
 
 
 def negative_log_likelihood(x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class _Likelihood(torch.autograd.Function):
             shares = torch.softmax(scores, 1)
             own = shares.gather(1, words[:, None])
             losses = -own.log()
-            rare = (own < _RARE)[:, 0]  # whose shares have lost digits
+            rare = (own < _DIGITS * torch.finfo(own.dtype).tiny)[:, 0]
             losses[rare] = scores[rare].logsumexp(1, keepdim=True) - scores[rare].gather(1, words[rare, None])
             total += losses.sum()
             if any(ctx.needs_input_grad):

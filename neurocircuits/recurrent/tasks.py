@@ -133,8 +133,10 @@ class Images(Task):
     n_outputs: int = field(init=False)
 
     def __post_init__(self) -> None:
+        arrays = {part: (np.asarray(values), np.asarray(labels)) for part, (values, labels) in self.parts.items()}
+        object.__setattr__(self, "parts", arrays)
         for part in PARTS:
-            values, labels = (np.asarray(each) for each in self.parts.get(part, (np.empty((0, 0)), np.empty(0))))
+            values, labels = arrays.get(part, (np.empty((0, 0)), np.empty(0)))
             if values.ndim != 2 or not len(values) or labels.shape != values.shape[:1]:
                 raise ValidationError(
                     f"Images({self.name!r}): part {part!r} has values of shape {values.shape} and labels of shape "
@@ -205,8 +207,9 @@ class Words(Task):
     baselines: Mapping[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", {part: np.asarray(words) for part, words in self.parts.items()})
         for part in PARTS:
-            words = np.asarray(self.parts.get(part, np.empty(0, np.int64)))
+            words = self.parts.get(part, np.empty(0, np.int64))
             whole = words.ndim == 1 and words.dtype.kind in "iu"
             if len(words) < 2 or not whole or words.min() < 0 or words.max() >= self.n_words:
                 raise ValidationError(

@@ -167,3 +167,11 @@ def of_images(values: Any = None, labels: Any = None, **settings: Any) -> Images
 def test_what_is_no_task_is_refused(call: Any, words: str) -> None:
     with pytest.raises(nc.ValidationError, match=words):
         call()
+
+
+def test_tasks_take_lists() -> None:
+    task = Images("two", dict.fromkeys(PARTS, ([[0.0, 1.0], [1.0, 0.0]], [0, 1])))
+    x, y = next(task.epoch("test", 2, np.random.default_rng(0)))
+    assert x[:, :, 0].T.tolist() == [[0.0, 1.0], [1.0, 0.0]] and y.tolist() == [0, 1]
+    text = Words("text", dict.fromkeys(PARTS, [0, 1, 2, 0, 1, 2]), 3)
+    assert next(text.epoch("test", 1, np.random.default_rng(0)))[1].T.tolist() == [[1, 2, 0, 1, 2]]
