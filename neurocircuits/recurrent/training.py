@@ -42,6 +42,9 @@ class Training:
         Rule of an update.
     momentum : float
         Of RMSProp and of gradient descent.
+    epsilon : float
+        Added to the running size of a gradient that RMSProp and Adam divide by. With a large vocabulary most words are
+        rare: their gradients are small, and steps of a full size only shake them.
     clip : float or None
         Largest norm of a gradient.
     weight_decay : float
@@ -68,6 +71,7 @@ class Training:
     rate: float = 1e-3
     optimiser: str = "rmsprop"
     momentum: float = 0.9
+    epsilon: float = 1e-8
     clip: float | None = 1.0
     weight_decay: float = 0.0
     decay: float = 1.0
@@ -84,6 +88,7 @@ class Training:
             "rate": (is_number(self.rate) and self.rate > 0, "a positive number"),
             "optimiser": (self.optimiser in OPTIMISERS, f"one of {', '.join(OPTIMISERS)}"),
             "momentum": (is_number(self.momentum) and 0 <= self.momentum < 1, "at least 0 and below 1"),
+            "epsilon": (is_number(self.epsilon) and self.epsilon > 0, "a positive number"),
             "clip": (self.clip is None or (is_number(self.clip) and self.clip > 0), "a positive number, or None"),
             "weight_decay": (is_number(self.weight_decay) and self.weight_decay >= 0, "0 or a positive number"),
             "decay": (is_number(self.decay) and 0 < self.decay <= 1, "above 0 and at most 1"),
@@ -104,9 +109,10 @@ class Training:
     def optimiser_of(self, parameters: Any) -> Any:
         """Return torch's optimiser for parameters."""
         if self.optimiser == "adam":
-            return torch.optim.Adam(parameters, lr=self.rate)
-        kind = torch.optim.RMSprop if self.optimiser == "rmsprop" else torch.optim.SGD
-        return kind(parameters, lr=self.rate, momentum=self.momentum)
+            return torch.optim.Adam(parameters, lr=self.rate, eps=self.epsilon)
+        if self.optimiser == "rmsprop":
+            return torch.optim.RMSprop(parameters, lr=self.rate, momentum=self.momentum, eps=self.epsilon)
+        return torch.optim.SGD(parameters, lr=self.rate, momentum=self.momentum)
 
 
 def train(
@@ -357,15 +363,16 @@ class _Course:
             return
         try:
             held = torch.load(self.file, map_location="cpu", weights_only=True)
-            described = held["described"]
+            described = json.loads(held["described"])
+            described["training"] = asdict(Training()) | described["training"]  # options that its version had not
         except Exception as error:  # noqa: BLE001, torch raises all kinds for a file that is no checkpoint
             raise StorageError(
                 f"train: the checkpoint '{self.file}' cannot be read ({type(error).__name__}). Delete it to begin anew."
             ) from None
-        if described != self.described:
+        if described != json.loads(self.described):
             raise StorageError(
-                f"train: the checkpoint '{self.file}' is of other settings, {described}, not {self.described}. Name "
-                "another file, or delete it to begin anew."
+                f"train: the checkpoint '{self.file}' is of other settings, {held['described']}, not {self.described}. "
+                "Name another file, or delete it to begin anew."
             )
         self.network.load_state_dict(held["network"])
         self.optimiser.load_state_dict(held["optimiser"])

@@ -38,8 +38,16 @@ def small(**settings: Any) -> Any:
             replace(SHORT, optimiser="adam", weight_decay=2.0),
             lambda parameters: torch.optim.AdamW(parameters, lr=1e-2, weight_decay=2.0),
         ),
+        (
+            replace(SHORT, momentum=0.0, epsilon=0.1),
+            lambda parameters: torch.optim.RMSprop(parameters, lr=1e-2, eps=0.1),
+        ),
+        (
+            replace(SHORT, optimiser="adam", epsilon=0.1),
+            lambda parameters: torch.optim.Adam(parameters, lr=1e-2, eps=0.1),
+        ),
     ],
-    ids=("rmsprop", "adam with decay"),
+    ids=("rmsprop", "adam with decay", "rmsprop that divides by more", "adam that divides by more"),
 )
 def test_a_plain_loop_finds_the_same_parameters(training: Training, rule: Any) -> None:
     """Rejects a loop that clips after the step, forgets to zero gradients, or evaluates with the last parameters.
@@ -205,6 +213,22 @@ def test_a_loss_that_is_not_finite_names_the_update() -> None:
         train(bad, SubLSTM, 4, SHORT, progress=False)
 
 
+def test_a_checkpoint_without_an_option_of_today_goes_on_at_its_default(tmp_path: Path) -> None:
+    """Rejects trainings of days that a new version calls those of other settings."""
+    file = tmp_path / "run.pt"
+    train(small(), SubLSTM, 4, SHORT, checkpoint=file, pause_after=1, progress=False)
+    held = torch.load(file, weights_only=True)
+    described = json.loads(held["described"])
+    del described["training"]["epsilon"]
+    torch.save({**held, "described": json.dumps(described)}, file)
+    with pytest.raises(nc.StorageError, match="of other settings"):
+        train(small(), SubLSTM, 4, replace(SHORT, epsilon=1e-3), checkpoint=file, progress=False)
+    resumed, _ = train(small(), SubLSTM, 4, SHORT, checkpoint=file, progress=False)
+    straight, _ = train(small(), SubLSTM, 4, SHORT, progress=False)
+    for ours, theirs in zip(resumed.parameters(), straight.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "run.pt"
     train(small(), SubLSTM, 4, SHORT, checkpoint=file, progress=False)
@@ -221,6 +245,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         ({"rate": 0.0}, "Training.rate: 0.0"),
         ({"optimiser": "lion"}, "one of rmsprop, adam, sgd"),
         ({"batch": 0}, "batch"),
+        ({"epsilon": 0.0}, "Training.epsilon: 0.0 is not allowed. Give a positive number"),
         ({"rate": 0.01, "weight_decay": 150.0}, r"turn the signs .* Give less than 100"),
         ({"tied": 1}, "Training.tied: 1 is not allowed"),
     ],
