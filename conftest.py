@@ -15,6 +15,6 @@ from threadpoolctl import threadpool_limits  # noqa: E402
 threadpool_limits(1)
 
 # These modules are torch through and through; the package says what is missing when one asks it for a name.
-_OF_TORCH = ("analysis", "cells", "compiled", "kernel", "likelihood", "network", "training")
+_OF_TORCH = ("analysis", "cells", "compiled", "course", "kernel", "likelihood", "network", "settings", "training")
 if importlib.util.find_spec("torch") is None:
     collect_ignore = ["neurocircuits/onednn.py", *(f"neurocircuits/recurrent/{name}.py" for name in _OF_TORCH)]

@@ -70,7 +70,8 @@ def scores(jobs: Sequence[Job], rounds: Sequence[int], seed: int, folder: Path |
     Returns
     -------
     DataTree
-        Over ``job``: score and loss on the test part, best validation score, epochs and updates done, parameters; the
+        Over ``job``: score and loss on the test part, best validation score, epochs and updates done, parameters,
+        whether it is ``finished`` (0 or 1); the
         curves of validation, (job, epoch); NaN for what is not there. Coordinates are names, cells, tasks, units,
         seeds and, as JSON, how it was trained. The attribute ``partial`` is there if it was interrupted or a training
         diverged.
@@ -123,8 +124,9 @@ def _collected(
     jobs: Sequence[Job], found: dict[str, xr.DataTree], failed: dict[str, str], partial: str, seed: int
 ) -> xr.DataTree:
     longest = max((one["/curves"].sizes["epoch"] for one in found.values()), default=1)
-    names = ("test", "test_loss", "validation", "epochs", "updates", "parameters")
+    names = ("test", "test_loss", "validation", "epochs", "updates", "parameters", "finished")
     values = {name: np.full(len(jobs), np.nan) for name in names}
+    values["finished"] = np.zeros(len(jobs))
     curves = np.full((len(jobs), longest), np.nan)
     for k, job in enumerate(jobs):
         if job.name not in found:
@@ -133,8 +135,10 @@ def _collected(
         curve, test = one["/curves"].ds, one["/scores"].ds
         curves[k, : curve.sizes["epoch"]] = curve["score"]
         best = int(np.argmin(curve["validation_loss"].values))
-        row = (test["test_score"], test["test_loss"], curve["score"][best], curve.sizes["epoch"], curve["updates"][-1])
-        for name, value in zip(names, (*row, one.attrs["n_parameters"]), strict=True):
+        n, how = curve.sizes["epoch"], job.training
+        finished = n == how.epochs or (how.patience is not None and n - 1 - best >= how.patience)
+        row = (test["test_score"], test["test_loss"], curve["score"][best], n, curve["updates"][-1])
+        for name, value in zip(names, (*row, one.attrs["n_parameters"], finished), strict=True):
             values[name][k] = value
     coords = {
         "job": [job.name for job in jobs],
@@ -155,5 +159,6 @@ def _collected(
 
 
 def score(tree: xr.DataTree, name: str, what: str = "test") -> float:
-    """Return a number of a training; NaN if there is none."""
-    return float(tree["/scores"].ds[what].sel(job=name))
+    """Return a number of a training; NaN if it has not ended, since others may have gone further."""
+    data = tree["/scores"].ds.sel(job=name)
+    return float(data[what]) if data["finished"] else np.nan

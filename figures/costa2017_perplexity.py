@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,10 +188,10 @@ def draw(trees: list[xr.DataTree]) -> Any:
                 data = tree["/scores"].ds
                 data = data.isel(job=(data["cell"].values == cell) & (data["task"].values == task)).sortby("units")
                 ax.plot(data["units"], data["test"], "o-", color=colour, markersize=4, lw=1, label="_" if k else cell)
-                for units, test, epochs, how in zip(
-                    *(data[n].values for n in ("units", "test", "epochs", "training")), strict=True
+                for units, test, epochs, finished in zip(
+                    *(data[n].values for n in ("units", "test", "epochs", "finished")), strict=True
                 ):
-                    if k == 0 and np.isfinite(test) and epochs < json.loads(how)["epochs"]:
+                    if k == 0 and np.isfinite(test) and not finished:
                         ax.annotate(f"{epochs:.0f}", (units, test), (4, 2), textcoords="offset points", fontsize=5)
                 for units, curve in zip(data["units"].values, data["curve"].values, strict=True):
                     width = 0.6 + 0.4 * np.log10(units)

@@ -187,6 +187,12 @@ def adder(B: float = 20.0, a: float = 0.2, **settings: Any) -> Circuit:
     return circuit(adding_weights(B, a), **settings)
 
 
+def same_column(n_columns: int, n_post: int, n_pre: int) -> Explicit:
+    """Return the pairs of cells of the same column, of ``n_post`` and ``n_pre`` cells each."""
+    post = np.repeat(np.arange(n_columns * n_post), n_pre)
+    return Explicit(post, post // n_post * n_pre + np.tile(np.arange(n_pre), n_columns * n_post))
+
+
 def spikes(
     n_columns: int = 1,
     n_pool: int = 200,
@@ -232,7 +238,7 @@ def spikes(
             f"{peak!r} and tau_s {tau_s!r} must all be positive; inhibition comes from the pools I."
         )
     column = {"pool": np.repeat(np.arange(n_columns), n_pool), "P": np.repeat(np.arange(n_columns), n_cells)}
-    within = Explicit(*np.nonzero(column["P"][:, None] == column["pool"]))
+    within = same_column(n_columns, n_cells, n_pool)
     populations, synapses = [Population("S", 2 * n_columns)], []
     for k, (name, sign) in enumerate({"Z": "excitatory", "I": "inhibitory"}.items()):
         pool = Population(name, n_columns * n_pool, _POISSON, sign=sign, parameters={"peak": peak},
@@ -305,10 +311,10 @@ def protocol(
     """
     values = np.asarray(x, dtype=float)
     whole, short = (seconds(each, "costa2017.protocol") for each in (presentation, pulse))
-    if values.ndim != 3 or not 0 < short < whole or recurrence not in RECURRENCES:
+    if values.ndim != 3 or not values.size or not 0 < short < whole or recurrence not in RECURRENCES:
         raise ValidationError(
             f"costa2017.protocol: x of shape {values.shape}, presentation {whole:g} s, pulse {short:g} s, recurrence "
-            f"{recurrence!r}. Give (time, n_sequences, D), a pulse within the presentation, and one of "
+            f"{recurrence!r}. Give (time, n_sequences, D), none of them 0, a pulse within the presentation, and one of "
             f"{listed(RECURRENCES)}."
         )
     parts = {"latched": {1.0: short, 0.0: whole - short}, "live": {0.0: whole}}[recurrence]

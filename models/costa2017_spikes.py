@@ -49,6 +49,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.connectivity import AllToAll, Connectivity, Explicit, OneToOne
@@ -289,8 +290,7 @@ def _within(n_columns: int, n_post: int, n_pre: int) -> Connectivity:
     """Return the pairs of cells of the same column."""
     if n_columns == 1:
         return AllToAll()
-    post, pre = (np.repeat(np.arange(n_columns), n) for n in (n_post, n_pre))
-    return Explicit(*np.nonzero(post[:, None] == pre))
+    return costa2017.same_column(n_columns, n_post, n_pre)
 
 
 def _shown(n_columns: int, n_pool: int) -> tuple[list[Population], list[Synapses]]:
@@ -344,10 +344,12 @@ def _recurrent(values: Mapping[str, np.ndarray], n_pool: int, unit: float) -> li
     """Return what the cells that hold h send to the pools, and the pulse to what it opens and holds."""
     synapses = [Synapses("pulse", name, input="pulse") for name in ("C", *HOLDING)]
     for gate, name in POOLS.items():
-        R = np.kron(2 * unit * values[f"R_{gate}"], np.ones((n_pool, n_pool)))
+        R = 2 * unit * values[f"R_{gate}"]
         for pre, part in zip(HOLDING, (np.maximum(R, 0), np.maximum(-R, 0)), strict=True):
             if part.any():
-                synapses.append(Synapses(pre, name, weights=Given(part), connectivity=Explicit(*np.nonzero(part))))
+                pairs = sparse.kron(sparse.csr_array(part), np.ones((n_pool, n_pool)), format="csr").tocoo()
+                connectivity = Explicit(*(each.astype(np.int64) for each in pairs.coords))
+                synapses.append(Synapses(pre, name, weights=Given(pairs.data), connectivity=connectivity))
     return synapses
 
 

@@ -83,9 +83,11 @@ def circuit(x: Any = 2.0, q: Any = 0.0, g: Any = 0.0, noise: Any = 0.0, backgrou
     values = {name: np.atleast_1d(np.asarray(value, float)) for name, value in given.items()}
     n = max(value.size for value in values.values())
     for name, value in values.items():
-        if value.shape not in ((1,), (n,)) or not np.isfinite(value).all() or (name != "x" and (value < 0).any()):
+        fits = value.size and value.shape in ((1,), (n,))
+        if not fits or not np.isfinite(value).all() or (name != "x" and (value < 0).any()):
+            spread = f", from {value.min():g} to {value.max():g}," if value.size else ""
             raise ValidationError(
-                f"holt_koch1997: {name} of shape {value.shape}, from {value.min():g} to {value.max():g}, must be one "
+                f"holt_koch1997: {name} of shape {value.shape}{spread} must be one "
                 f"finite number{'' if name == 'x' else ' of 0 or more'}, or as many as there are cells ({n})."
             )
     cell = Population(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from neurocircuits.datasets import WordStreams
-from neurocircuits.errors import ValidationError
 from neurocircuits.recurrent.tasks import Task, Words
 
 
@@ -25,6 +24,4 @@ def next_words(streams: WordStreams, unroll: int = 35) -> Task:
     ValidationError
         If pieces have no word.
     """
-    if unroll < 1:
-        raise ValidationError(f"next_words: unroll {unroll!r} is not a positive number of words.")
     return Words(streams.name, streams.parts, len(streams.vocabulary), unroll)

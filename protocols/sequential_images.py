@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neurocircuits.datasets.dataset import Dataset
+from neurocircuits.declare.checks import is_whole
 from neurocircuits.errors import ValidationError
 from neurocircuits.recurrent.tasks import Images, Task
 
@@ -35,22 +36,23 @@ def images(
     Raises
     ------
     ValidationError
-        If there are no labels, or nothing is left to train or to validate.
+        If there are no labels, pieces do not fill an image, or nothing is left to train or to validate.
     """
     if train.labels is None or test.labels is None:
         raise ValidationError(f"images: {(train if train.labels is None else test)!r} has no labels.")
-    n = len(train.values)
+    n, n_pixels = train.values.shape
+    if not is_whole(n_inputs) or n_inputs < 1 or n_pixels % n_inputs:
+        raise ValidationError(f"images: n_inputs {n_inputs!r} does not divide the {n_pixels} pixels of {train!r}.")
     aside = round(validation * n)
     if not 0 < aside < n:
         raise ValidationError(f"images: validation {validation!r} of {n} images leaves none to validate or to train.")
     generator = np.random.default_rng(seed)
     rows = generator.permutation(n)
-    order = generator.permutation(train.values.shape[1]) if permuted else None
+    order = generator.permutation(n_pixels) if permuted else None
     parts = {
         "train": (train.values[rows[aside:]], train.labels[rows[aside:]]),
         "validation": (train.values[rows[:aside]], train.labels[rows[:aside]]),
         "test": (test.values, test.labels),
     }
-    steps = train.values.shape[1] // n_inputs
-    name = f"{'permuted' if permuted else 'sequential'} {train.name}, {steps} steps of {n_inputs}"
-    return Images(name, parts, n_inputs, order)
+    name = f"{'permuted' if permuted else 'sequential'} {train.name}, {n_pixels // n_inputs} steps of {n_inputs}"
+    return Images(name, parts, int(n_inputs), order)

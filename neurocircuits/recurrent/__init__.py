@@ -14,8 +14,9 @@ _HOME = {
     "analysis": ("column_weights", "gate_traces", "gradient_reach", "learned_leaks", "with_held_gates"),
     "cells": ("GRU", "LSTM", "RNN", "FixSubLSTM", "SubLSTM"),
     "network": ("Network", "evaluate"),
+    "settings": ("Training",),
     "tasks": ("Drawn", "Images", "Task", "Words"),
-    "training": ("Training", "train"),
+    "training": ("train",),
 }
 
 __all__ = [name for names in _HOME.values() for name in names]

@@ -22,7 +22,7 @@ def gate_traces(layers: RecurrentLayers, x: ArrayLike, layer: int = 0) -> xr.Dat
     layers : RecurrentLayers
         Layers with a memory.
     x : array_like, shape (time, input_size)
-        One sequence.
+        One sequence; nothing is dropped.
     layer : int
         Which layer; those below it feed it.
 
@@ -34,20 +34,26 @@ def gate_traces(layers: RecurrentLayers, x: ArrayLike, layer: int = 0) -> xr.Dat
     Raises
     ------
     ValidationError
-        If the layers have no memory, or there is no such layer.
+        If the layers have no memory, there is no such layer, or x has another shape.
     """
     if not layers.has_memory or not 0 <= layer < layers.num_layers:
         raise ValidationError(
             f"gate_traces: layer {layer!r} of {type(layers).__name__} with {layers.num_layers} layers. Give layers "
             f"with a memory, and a layer from 0 to {layers.num_layers - 1}."
         )
-    n = layers.hidden_size
+    n, rows = layers.hidden_size, _like(layers, x)
+    if rows.dim() != 2 or not len(rows) or rows.shape[1] != layers.input_size:
+        raise ValidationError(
+            f"gate_traces: x has shape {tuple(rows.shape)}. Give one sequence, (time, {layers.input_size})."
+        )
+    training = layers.training
+    layers.eval()
     with torch.no_grad():
-        rows = torch.as_tensor(np.asarray(x), dtype=layers.layer_parameters(0)["bias"].dtype)
         for k in range(layer + 1):
             values = layers.layer_parameters(k)
             below, zero = rows, rows.new_zeros(1, n)
             rows, _ = layers._layer(below, (zero, zero), values, [1] * len(below))
+        layers.train(training)
         before = torch.cat([zero, rows[:-1]])
         argument = below @ values["weight_ih"].t() + before @ values["weight_hh"].t() + values["bias"]
         parts = dict(zip(layers.gates, argument.split(n, dim=1), strict=True))
@@ -62,7 +68,7 @@ def gate_traces(layers: RecurrentLayers, x: ArrayLike, layer: int = 0) -> xr.Dat
         for kept, new in zip(found["f"], added, strict=True):
             c.append(kept * c[-1] + new)
         found |= {"c": torch.stack(c[1:]), "h": rows}
-    return xr.Dataset({name: (("time", "unit"), value.numpy()) for name, value in found.items()})
+    return xr.Dataset({name: (("time", "unit"), value.cpu().numpy()) for name, value in found.items()})
 
 
 def gradient_reach(layers: RecurrentLayers, x: Any) -> xr.DataArray:
@@ -73,18 +79,32 @@ def gradient_reach(layers: RecurrentLayers, x: Any) -> xr.DataArray:
     layers : RecurrentLayers
         The layers.
     x : array_like, shape (time, batch, input_size)
-        Sequences.
+        Sequences, also for layers with ``batch_first``.
 
     Returns
     -------
     DataArray, shape (time,)
         Norm of the gradient of the sum of the last h over units, root mean square over sequences (gradients of Costa et
         al. 2017, section 3.1, with the recurrent term).
+
+    Raises
+    ------
+    ValidationError
+        If x has another shape.
     """
-    rows = torch.as_tensor(np.asarray(x), dtype=layers.layer_parameters(0)["bias"].dtype).requires_grad_()
-    output, _ = layers(rows)
-    (gradient,) = torch.autograd.grad(output[-1].sum(), rows)
-    return xr.DataArray((gradient**2).sum(2).mean(1).sqrt().numpy(), dims="time", name="gradient")
+    rows = _like(layers, x).requires_grad_()
+    if rows.dim() != 3:
+        raise ValidationError(f"gradient_reach: x has shape {tuple(rows.shape)}. Give (time, batch, input_size).")
+    output, _ = layers(rows.transpose(0, 1) if layers.batch_first else rows)
+    last = output[:, -1] if layers.batch_first else output[-1]
+    (gradient,) = torch.autograd.grad(last.sum(), rows)
+    return xr.DataArray((gradient**2).sum(2).mean(1).sqrt().cpu().numpy(), dims="time", name="gradient")
+
+
+def _like(layers: RecurrentLayers, x: ArrayLike) -> torch.Tensor:
+    """Return values as a tensor of the dtype of the layers, where they are."""
+    bias = layers.layer_parameters(0)["bias"]
+    return torch.as_tensor(np.asarray(x), dtype=bias.dtype, device=bias.device)
 
 
 def with_held_gates(
@@ -119,10 +139,18 @@ def learned_leaks(layers: FixSubLSTM) -> xr.DataArray:
     """Return the share of the memory that a step keeps, (layer, unit), and as a coordinate its time constant.
 
     A memory with the share f decays with the time constant -1/ln f, in steps.
+
+    Raises
+    ------
+    ValidationError
+        If the leaks are no constants.
     """
-    kept = layers.leaks.detach().numpy()
+    if not isinstance(layers, FixSubLSTM):
+        raise ValidationError(f"learned_leaks: {type(layers).__name__} has no constant leaks. Give a FixSubLSTM.")
+    leaks = torch.stack([layers.layer_parameters(k)["leak"].detach().cpu().double() for k in range(layers.num_layers)])
+    rate = torch.nn.functional.softplus(-leaks).numpy()  # -ln f, also where f is 1 in any precision
     dims = ("layer", "unit")
-    return xr.DataArray(kept, dims=dims, name="leak", coords={"time_constant": (dims, -1 / np.log(kept))})
+    return xr.DataArray(np.exp(-rate), dims=dims, name="leak", coords={"time_constant": (dims, 1 / rate)})
 
 
 def column_weights(layers: SubLSTM, layer: int = 0) -> dict[str, np.ndarray]:

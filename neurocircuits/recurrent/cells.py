@@ -65,6 +65,7 @@ class RecurrentLayers(torch.nn.Module):
         for name, value in sizes.items():
             if not is_whole(value) or value < 1:
                 raise ValidationError(f"{type(self).__name__}: {name} {value!r} is not a positive whole number.")
+        input_size, hidden_size, num_layers = int(input_size), int(hidden_size), int(num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.dropout = batch_first, self._share("dropout", dropout)
         made = {"device": device, "dtype": dtype}
@@ -129,6 +130,11 @@ class RecurrentLayers(torch.nn.Module):
             If shapes do not fit, or there is no time step.
         """
         packed = isinstance(input, PackedSequence)
+        if packed and input.data.shape[-1] != self.input_size:
+            raise ValidationError(
+                f"{type(self).__name__}: the packed input has {input.data.shape[-1]} values in each time step. Give "
+                f"{self.input_size}."
+            )
         rows = input.data if packed else self._rows(input)
         if packed:
             batch_sizes = input.batch_sizes.tolist()
@@ -183,11 +189,11 @@ class RecurrentLayers(torch.nn.Module):
             return tuple(rows.new_zeros(shape) for _ in range(n_parts))
         parts = tuple(hx) if self.has_memory else (hx,)
         given = (self.num_layers, self.hidden_size) if flat else shape
-        if len(parts) != n_parts or any(tuple(part.shape) != given for part in parts):
-            what = "a pair (h, c), each" if self.has_memory else "h"
+        shapes = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts]
+        if shapes != [given] * n_parts:
+            what = "a pair (h, c), each a tensor" if self.has_memory else "h, a tensor"
             raise ValidationError(
-                f"{type(self).__name__}: the state has shapes {[tuple(part.shape) for part in parts]}. Allowed is "
-                f"{what} of shape {given}."
+                f"{type(self).__name__}: the state has shapes {shapes}. Allowed is {what} of shape {given}."
             )
         return tuple(part.view(shape) for part in parts)
 
@@ -205,7 +211,8 @@ class RecurrentLayers(torch.nn.Module):
         weights = [parameters["weight_ih"], parameters["weight_hh"], bias, torch.zeros_like(bias)]
         sizes, first = torch.as_tensor(batch_sizes), [each.unsqueeze(0) for each in state]
         run = getattr(torch._VF, self.of_torch)
-        output, *last = run(x, sizes, first if self.has_memory else first[0], weights, True, 1, 0.0, False, False)
+        given, learns = first if self.has_memory else first[0], torch.is_grad_enabled()
+        output, *last = run(x, sizes, given, weights, True, 1, 0.0, learns, False)  # cuDNN keeps what gradients need
         return output, tuple(each[0] for each in last)
 
 

@@ -198,5 +198,6 @@ def run(
             + ". Convert them, as layer.to(dtype) and tensor.to(dtype) do."
         )
     loop = CompiledLoop if compiled.runs(x) else MemoryLoop
-    h, h_n, c_n = loop.apply(x, *state, *weights, leak, mask, batch_sizes, subtracts)
+    with torch.autocast(x.device.type, enabled=False):  # it would change the dtype of some products only
+        h, h_n, c_n = loop.apply(x, *state, *weights, leak, mask, batch_sizes, subtracts)
     return h, (h_n, c_n)

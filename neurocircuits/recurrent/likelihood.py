@@ -28,16 +28,19 @@ def negative_log_likelihood(x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) 
     y : Tensor of int, shape (rows,)
         The words.
     """
-    return _Likelihood.apply(x, weight, bias, y)
+    return _Likelihood.apply(x, weight, bias, y, torch.is_grad_enabled())
 
 
 class _Likelihood(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, y: Tensor, wanted: bool) -> Tensor:
         total = x.new_zeros(())
-        slopes = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)  # of the sum of all rows
+        wanted = wanted and any(ctx.needs_input_grad)  # these tell nothing of torch.no_grad()
+        slopes: list[Tensor] = []  # of the sum of all rows
+        if wanted:
+            slopes = [torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)]
         at_once = max(1, _SCORES // len(weight))
-        for rows, words, by_rows in zip(*(each.split(at_once) for each in (x, y, slopes[0])), strict=True):
+        for k, (rows, words) in enumerate(zip(x.split(at_once), y.split(at_once), strict=True)):
             scores = times(rows, weight, bias)
             shares = torch.softmax(scores, 1)
             own = shares.gather(1, words[:, None])
@@ -45,9 +48,9 @@ class _Likelihood(torch.autograd.Function):
             rare = (own < _DIGITS * torch.finfo(own.dtype).tiny)[:, 0]
             losses[rare] = scores[rare].logsumexp(1, keepdim=True) - scores[rare].gather(1, words[rare, None])
             total += losses.sum()
-            if any(ctx.needs_input_grad):
+            if wanted:
                 by_scores = shares.scatter_add_(1, words[:, None], torch.full_like(own, -1.0))
-                by_rows.copy_(times(by_scores, weight.t()))
+                slopes[0][k * at_once : k * at_once + len(rows)].copy_(times(by_scores, weight.t()))
                 slopes[1].add_(of_weights(by_scores, rows))
                 slopes[2].add_(by_scores.sum(0))
         ctx.slopes, ctx.n = slopes, len(x)
@@ -60,4 +63,4 @@ class _Likelihood(torch.autograd.Function):
             each * (slope / ctx.n) if needed else None
             for each, needed in zip(ctx.slopes, ctx.needs_input_grad, strict=False)
         )
-        return (*by, None)
+        return (*by, None, None)

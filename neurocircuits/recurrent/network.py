@@ -12,7 +12,7 @@ from neurocircuits.errors import ValidationError
 from neurocircuits.onednn import Linear
 from neurocircuits.recurrent.cells import RecurrentLayers
 from neurocircuits.recurrent.likelihood import negative_log_likelihood
-from neurocircuits.recurrent.tasks import Task
+from neurocircuits.recurrent.tasks import Task, check_fills
 
 
 class Network(torch.nn.Module):
@@ -30,7 +30,7 @@ class Network(torch.nn.Module):
     Raises
     ------
     ValidationError
-        If the layers do not take the inputs of the task, or there are no words to tie.
+        If the layers do not take the inputs of the task, or sequences before time steps, or there are no words to tie.
     """
 
     def __init__(
@@ -43,6 +43,8 @@ class Network(torch.nn.Module):
     ) -> None:
         super().__init__()
         words = task.kind == "words"
+        if layers.batch_first:
+            raise ValidationError("Network: tasks have time before sequences. Give layers with batch_first=False.")
         if not words and layers.input_size != task.n_inputs:
             raise ValidationError(
                 f"Network: layers of input_size {layers.input_size} do not fit {task!r}, which has {task.n_inputs} "
@@ -103,14 +105,20 @@ def evaluate(network: Network, task: Task, part: str, batch: int) -> dict[str, f
     -------
     dict of str to float
         ``loss``, see `loss_of`; ``score``: share of right answers, for words their perplexity, exp(loss).
+
+    Raises
+    ------
+    ValidationError
+        If the part does not fill a batch.
     """
+    check_fills(task, part, batch)
     training = network.training
     network.eval()
-    device = network.readout.weight.device
+    like = network.readout.weight
     total, right, n, state = 0.0, 0, 0, None
     with torch.no_grad():
         for x, y in task.epoch(part, batch, np.random.default_rng(0)):
-            mean, n_right, end = loss_of(network, task, tensor(x, device), tensor(y, device), state)
+            mean, n_right, end = loss_of(network, task, tensor(x, like), tensor(y, like), state)
             state = end if task.carries else None
             total, right, n = total + float(mean) * y.size, right + n_right, n + y.size
     network.train(training)
@@ -118,6 +126,7 @@ def evaluate(network: Network, task: Task, part: str, batch: int) -> dict[str, f
     return {"loss": loss, "score": math.exp(min(loss, 700.0)) if task.kind == "words" else right / n}
 
 
-def tensor(values: np.ndarray, device: Any) -> torch.Tensor:
-    """Return an array as a tensor on a device."""
-    return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+def tensor(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """Return an array as a tensor where another is; numbers that are not whole are of its dtype."""
+    made = torch.from_numpy(np.ascontiguousarray(values))
+    return made.to(like.device, like.dtype if made.is_floating_point() else None)

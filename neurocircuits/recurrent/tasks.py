@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
@@ -16,6 +18,7 @@ from neurocircuits.errors import ValidationError
 Batch = tuple[np.ndarray, np.ndarray]
 Kind = Literal["regression", "classes", "words"]
 PARTS = ("train", "validation", "test")
+_CHUNK = 50  # sequences to validate and test that are drawn at a time, whatever the batch
 
 
 class Task(ABC):
@@ -51,7 +54,20 @@ class Task(ABC):
 
     @abstractmethod
     def n_batches(self, part: str, batch: int) -> int:
-        """Return how many batches a pass has."""
+        """Return how many batches a pass has; none if the part does not fill one."""
+
+    def identity(self) -> str:
+        """Return a hash of what is learned, by which a checkpoint knows its task.
+
+        Of sizes, the first sequence to train and all to validate.
+        """
+        sizes = [self.kind, self.n_inputs, self.n_outputs, *(self.n_batches(part, 1) for part in PARTS)]
+        found = hashlib.sha256(repr(sizes).encode())
+        first = islice(self.epoch("train", 1, np.random.default_rng(0)), 1)
+        for pair in chain(first, self.epoch("validation", 1, np.random.default_rng(0))):
+            for each in pair:
+                found.update(np.ascontiguousarray(each).tobytes())
+        return found.hexdigest()[:16]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -75,6 +91,11 @@ class Drawn(Task):
         Mean square errors of trivial answers.
     seed : int
         Of the sequences to validate and test.
+
+    Raises
+    ------
+    ValidationError
+        If the size of a part is missing or no positive whole number.
     """
 
     name: str
@@ -87,18 +108,32 @@ class Drawn(Task):
     n_outputs: int = 1
     carries: bool = False
 
+    def __post_init__(self) -> None:
+        for part in PARTS:
+            size = self.sizes.get(part)
+            if not is_whole(size) or size < 1:  # type: ignore[operator]
+                raise ValidationError(
+                    f"Drawn({self.name!r}): sizes of {dict(self.sizes)} have {size!r} sequences for {part!r}. Give a "
+                    f"positive whole number for each of {', '.join(PARTS)}."
+                )
+        object.__setattr__(self, "sizes", {part: int(size) for part, size in self.sizes.items()})
+
     def epoch(self, part: str, batch: int, generator: np.random.Generator) -> Iterator[Batch]:
         """Yield batches; all sequences of one are equally long."""
+        chunk = batch
         if part != "train":
-            generator = np.random.default_rng((self.seed, PARTS.index(part)))
-        left = self.sizes[part]
-        while left > 0:
-            yield self.draw(generator, min(batch, left))
-            left -= batch
+            generator, chunk = np.random.default_rng((self.seed, PARTS.index(part))), _CHUNK
+        for start in range(0, self.sizes[part], chunk):
+            x, y = self.draw(generator, min(chunk, self.sizes[part] - start))
+            for k in range(0, len(y), batch):
+                yield x[:, k : k + batch], y[k : k + batch]
 
     def n_batches(self, part: str, batch: int) -> int:
         """Return how many batches a pass has."""
-        return math.ceil(self.sizes[part] / batch)
+        n = self.sizes[part]
+        if part == "train":
+            return math.ceil(n / batch)
+        return n // _CHUNK * math.ceil(_CHUNK / batch) + math.ceil(n % _CHUNK / batch)
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,6 +189,11 @@ class Images(Task):
                     f"Images({self.name!r}): n_inputs {self.n_inputs!r} does not divide the {values.shape[1]} pixels "
                     f"of part {part!r}."
                 )
+            if values.shape[1] != np.shape(arrays["train"][0])[1]:
+                raise ValidationError(
+                    f"Images({self.name!r}): part {part!r} has images of {values.shape[1]} pixels, part 'train' of "
+                    f"{arrays['train'][0].shape[1]}. Give images of one size."
+                )
             if self.order is not None and not np.array_equal(np.sort(self.order), np.arange(values.shape[1])):
                 raise ValidationError(
                     f"Images({self.name!r}): order is no permutation of the {values.shape[1]} pixels of part {part!r}."
@@ -195,7 +235,7 @@ class Words(Task):
     Raises
     ------
     ValidationError
-        If a part is missing or has words outside the vocabulary.
+        If a part is missing or has words outside the vocabulary, or ``unroll`` is no positive whole number.
     """
 
     name: str
@@ -208,6 +248,11 @@ class Words(Task):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", {part: np.asarray(words) for part, words in self.parts.items()})
+        if not is_whole(self.unroll) or self.unroll < 1:
+            raise ValidationError(
+                f"Words({self.name!r}): unroll {self.unroll!r} is not a positive whole number of words."
+            )
+        object.__setattr__(self, "unroll", int(self.unroll))
         for part in PARTS:
             words = self.parts.get(part, np.empty(0, np.int64))
             whole = words.ndim == 1 and words.dtype.kind in "iu"
@@ -244,4 +289,19 @@ class Words(Task):
 
     def n_batches(self, part: str, batch: int) -> int:
         """Return how many batches a pass has."""
-        return math.ceil((len(self.parts[part]) // batch - 1) / self.unroll)
+        return max(0, math.ceil((len(self.parts[part]) // batch - 1) / self.unroll))
+
+
+def check_fills(task: Task, part: str, batch: int) -> None:
+    """Refuse a part that is too short for a batch.
+
+    Raises
+    ------
+    ValidationError
+        If it is.
+    """
+    if not task.n_batches(part, batch):
+        raise ValidationError(
+            f"train: the part {part!r} of {task!r} does not fill a batch of {batch}. Lower Training.batch, or give it "
+            "more."
+        )

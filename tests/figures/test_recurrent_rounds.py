@@ -43,6 +43,8 @@ def test_an_interruption_leaves_what_is_there_and_the_same_call_goes_on(
         tree = _recurrent.scores(jobs(), (1, 2, 3), 0, tmp_path)
     assert tree["/scores"].ds["epochs"].values.tolist() == [2, 1]
     assert "LSTM 3" in tree.attrs["partial"]
+    assert np.isnan([_recurrent.score(tree, name) for name in ("LSTM 3", "SubLSTM 3")]).all()  # others may go further
+    assert np.isfinite(tree["/scores"].ds["test"]).all()
     assert np.isnan(tree["/scores"].ds["curve"].values).tolist() == [[False, False], [False, True]]
     with monkeypatch.context() as patch:
         stopping(patch, 2, InterruptedRun("stop"))  # before anything is trained: both are read from their checkpoints

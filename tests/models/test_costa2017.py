@@ -146,6 +146,7 @@ W = columns.random_weights(3, 2, seed=4)
         (lambda: costa2017.circuit(W, "delayed"), "recurrence 'delayed'. Allowed: 'latched', 'live'"),
         (lambda: costa2017.spikes(gain=-1.0), "gain -1.0.*must all be positive"),
         (lambda: costa2017.protocol(np.ones((3, 2))), r"\(time, n_sequences, D\)"),
+        (lambda: costa2017.protocol(np.ones((0, 2, 1))), r"Give \(time, n_sequences, D\), none of them 0"),
         (lambda: costa2017.protocol(np.ones((3, 2, 1)), presentation="1 ms"), "a pulse within the presentation"),
     ],
 )

@@ -177,3 +177,21 @@ def replay(recurrence: str, weights: dict[str, np.ndarray]) -> None:
     shown = costa2017.protocol(X[:, None], D + REST, D, recurrence, record=costa2017_spikes.RECORD)
     circuit = costa2017_spikes.circuit(weights=weights, n_pool=2)
     nc.run(circuit, shown, nc.Brian2(dt=DT, tolerance=None), progress=False)
+
+
+def test_synapses_of_columns_are_those_of_dense_masks() -> None:
+    """Rejects pairs of other columns, and weights in another order than their pairs."""
+    post, pre = np.repeat(np.arange(3), 4), np.repeat(np.arange(3), 2)
+    found, expected = costa2017.same_column(3, 4, 2), np.nonzero(post[:, None] == pre)
+    np.testing.assert_array_equal(found.post.values, expected[0])
+    np.testing.assert_array_equal(found.pre.values, expected[1])
+    values = {f"R_{gate}": np.random.default_rng(k).normal(size=(3, 3)) for k, gate in enumerate("zifo")}
+    values["R_z"][0] = 0.0
+    sent = {(each.pre, each.post): each for each in costa2017_spikes._recurrent(values, 2, 0.5) if each.pre != "pulse"}
+    for gate, name in costa2017_spikes.POOLS.items():
+        R = np.kron(values[f"R_{gate}"], np.ones((2, 2)))
+        for pre_name, part in zip(costa2017_spikes.HOLDING, (np.maximum(R, 0), np.maximum(-R, 0)), strict=True):
+            one = sent[pre_name, name]
+            rebuilt = np.zeros_like(R)
+            rebuilt[one.connectivity.post.values, one.connectivity.pre.values] = one.weights.values.values
+            np.testing.assert_allclose(rebuilt, part)

@@ -62,6 +62,8 @@ def test_settings_that_are_not_allowed() -> None:
         holt_koch1997.circuit(g=-0.1)
     with pytest.raises(ValidationError, match="as many as there are cells"):
         holt_koch1997.circuit([1.0, 2.0, 3.0], [0.0, 0.1])
+    with pytest.raises(ValidationError, match=r"x of shape \(0,\) must be one"):
+        holt_koch1997.circuit([])
 
 
 def _counts(circuit: object, seconds: float) -> np.ndarray:

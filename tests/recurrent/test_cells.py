@@ -341,9 +341,41 @@ def test_shapes_that_do_not_fit_say_what_is_allowed() -> None:
     ):
         with pytest.raises(nc.ValidationError, match=words):
             layer(x)
-    for hx in ((torch.zeros(1, 5, 4),) * 2, (torch.zeros(1, 5, 3),)):
-        with pytest.raises(nc.ValidationError, match=r"a pair \(h, c\), each of shape \(1, 5, 3\)"):
+    for hx in ((torch.zeros(1, 5, 4),) * 2, (torch.zeros(1, 5, 3),), (1.0, None)):
+        with pytest.raises(nc.ValidationError, match=r"a pair \(h, c\), each a tensor of shape \(1, 5, 3\)"):
             layer(torch.zeros(4, 5, 2), hx)
+    with pytest.raises(nc.ValidationError, match=r"shapes \['tuple'\]\. Allowed is h, a tensor of shape"):
+        GRU(2, 3)(torch.zeros(4, 5, 2), (torch.zeros(1, 5, 3),))
+    with pytest.raises(nc.ValidationError, match="packed input has 4 values in each time step. Give 2"):
+        layer(torch.nn.utils.rnn.pack_sequence([torch.zeros(3, 4)]))
+
+
+def test_sizes_of_numpy_are_sizes() -> None:
+    layer = LSTM(np.int64(2), 3.0, num_layers=np.int32(2))
+    assert (layer.input_size, layer.hidden_size, layer.num_layers) == (2, 3, 2)
+    assert layer(torch.zeros(4, 5, 2))[0].shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize("n_inputs", [1, 3])
+@pytest.mark.parametrize("cell", [SubLSTM, FixSubLSTM])
+def test_autocast_changes_nothing_in_the_loop(cell: Any, n_inputs: int) -> None:
+    """Rejects products of another dtype than the states'."""
+    layer, x = cell(n_inputs, 4), torch.randn(5, 2, n_inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, _ = layer(x)
+    torch.testing.assert_close(found, layer(x)[0])
+
+
+@pytest.mark.parametrize("cell", [RNN, GRU])
+def test_torch_s_kernel_is_told_when_gradients_are_wanted(cell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rejects a flag that is never set: on a GPU cuDNN keeps nothing for the backward pass then, and refuses it."""
+    told, kernel = [], getattr(torch._VF, cell.of_torch)
+    monkeypatch.setattr(torch._VF, cell.of_torch, lambda *given: (told.append(given[7]), kernel(*given))[1])
+    layer, x = cell(2, 3).eval(), torch.zeros(4, 5, 2)
+    layer(x)
+    with torch.no_grad():
+        layer(x)
+    assert told == [True, False]
 
 
 def test_a_missing_torch_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

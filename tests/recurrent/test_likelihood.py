@@ -36,6 +36,14 @@ def test_blocks_of_any_size_give_torch_s_cross_entropy_and_its_derivatives(
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
 
 
+def test_without_gradients_no_derivatives_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rejects two products of three for nothing in each pass that validates or tests."""
+    monkeypatch.setattr(likelihood, "of_weights", lambda *_: pytest.fail("of_weights was called"))
+    (x, weight, bias), y = drawn()
+    with torch.no_grad():
+        negative_log_likelihood(x, weight, bias, y)
+
+
 def test_words_that_are_next_to_impossible_have_a_finite_loss() -> None:
     """Rejects the logarithm of a share that has become 0."""
     (x, weight, bias), y = drawn(size=200.0)

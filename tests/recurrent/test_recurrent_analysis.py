@@ -58,7 +58,33 @@ def test_reach_of_a_leaky_memory_is_its_decay() -> None:
 def test_leaks_have_time_constants() -> None:
     layer = FixSubLSTM(1, 3)
     leaks = learned_leaks(layer)
-    np.testing.assert_allclose(np.exp(-1 / leaks["time_constant"]), leaks, rtol=1e-5)
+    np.testing.assert_allclose(np.exp(-1 / leaks["time_constant"]), leaks, rtol=1e-12)
+    with torch.no_grad():
+        layer.leak_l0.copy_(torch.tensor([20.0, 0.0, -200.0]))
+    np.testing.assert_allclose(
+        learned_leaks(layer)["time_constant"][0], [math.exp(20), 1 / math.log(2), 0.005], rtol=1e-8
+    )
+    with pytest.raises(nc.ValidationError, match="SubLSTM has no constant leaks. Give a FixSubLSTM"):
+        learned_leaks(SubLSTM(1, 3))
+
+
+def test_reach_is_the_same_with_sequences_before_time_steps() -> None:
+    torch.manual_seed(3)
+    layer, x = LSTM(2, 3, batch_first=True), np.random.default_rng(3).normal(size=(6, 4, 2))
+    found = gradient_reach(layer, x)
+    layer.batch_first = False
+    np.testing.assert_allclose(found, gradient_reach(layer, x), rtol=1e-6)
+    with pytest.raises(nc.ValidationError, match=r"x has shape \(6, 2\). Give \(time, batch, input_size\)"):
+        gradient_reach(layer, x[:, 0])
+
+
+def test_traces_of_layers_that_train_drop_nothing() -> None:
+    layers, x = SubLSTM(3, 4, update_dropout=0.5), np.random.default_rng(1).normal(size=(9, 3))
+    traces = gate_traces(layers, x)
+    assert layers.training
+    np.testing.assert_allclose(1 / (1 + np.exp(-traces["c"])) - traces["o"], traces["h"], atol=1e-6)
+    with pytest.raises(nc.ValidationError, match=r"x has shape \(9, 2\). Give one sequence, \(time, 3\)"):
+        gate_traces(layers, x[:, :2])
 
 
 def test_layers_without_a_memory_are_refused() -> None:

@@ -62,6 +62,21 @@ def test_parts_are_drawn_once_and_training_anew() -> None:
     assert not np.array_equal(first["validation"][0][0], first["test"][0][0])
 
 
+@pytest.mark.parametrize("form", ["delayed", "original"])
+def test_the_same_sequences_are_tested_whatever_the_batch(form: str) -> None:
+    """Rejects scores of two settings on different data."""
+    task = addition.FORMS[form](24, sizes={"train": 1, "validation": 130, "test": 1})
+    answers = []
+    for batch in (7, 50, 1000):
+        batches = list(task.epoch("validation", batch, np.random.default_rng(batch)))
+        assert len(batches) == task.n_batches("validation", batch)
+        assert all(x.shape[1] == len(y) <= batch for x, y in batches)
+        answers.append(np.concatenate([y for _, y in batches]))
+    assert len(answers[0]) == 130
+    np.testing.assert_array_equal(answers[0], answers[1])
+    np.testing.assert_array_equal(answers[0], answers[2])
+
+
 def test_images_are_read_in_scan_order_or_in_one_permutation() -> None:
     digits = datasets.digits()
     task = sequential_images.images(digits[:1200], digits[1200:])
@@ -152,8 +167,21 @@ def of_images(values: Any = None, labels: Any = None, **settings: Any) -> Images
         (lambda: sequential_images.images(datasets.digits(), datasets.digits(), validation=1.0), "leaves none"),
         (
             lambda: sequential_images.images(datasets.digits(), datasets.digits(), n_inputs=7),
-            "n_inputs 7 does not divide the 64 pixels of part 'train'",
+            r"images: n_inputs 7 does not divide the 64 pixels of Dataset\('digits'",
         ),
+        (
+            lambda: sequential_images.images(datasets.digits(), datasets.digits(), n_inputs=0),
+            "images: n_inputs 0 does not divide",
+        ),
+        (lambda: addition.delayed(3, sizes={"train": 5, "test": 5}), "have None sequences for 'validation'"),
+        (
+            lambda: Images(
+                "two", {part: (np.zeros((2, n)), np.array([0, 1])) for part, n in zip(PARTS, (4, 4, 8), strict=True)}
+            ),
+            "part 'test' has images of 8 pixels, part 'train' of 4. Give images of one size",
+        ),
+        (lambda: Words("w", dict.fromkeys(PARTS, np.array([0, 1])), 7, unroll=0), "unroll 0 is not a positive"),
+        (lambda: Words("w", dict.fromkeys(PARTS, np.array([0, 1])), 7, unroll=1.5), "unroll 1.5 is not a positive"),
         (lambda: of_images(labels=np.array(["a", "b"])), r"labels such as 'a'\. Give whole numbers"),
         (lambda: of_images(labels=np.array([0.5, 1.0])), r"labels such as 0\.5"),
         (lambda: of_images(labels=np.array([1, -1])), r"labels such as -1"),

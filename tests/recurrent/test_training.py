@@ -20,7 +20,7 @@ from neurocircuits.protocols import addition
 
 torch = pytest.importorskip("torch")
 
-from neurocircuits.recurrent import LSTM, RNN, Images, SubLSTM, Training, Words, evaluate, train  # noqa: E402
+from neurocircuits.recurrent import GRU, LSTM, RNN, Images, SubLSTM, Training, Words, evaluate, train  # noqa: E402
 
 SIZES = {"train": 200, "validation": 60, "test": 60}
 SHORT = Training(epochs=3, batch=20, rate=1e-2)
@@ -136,10 +136,10 @@ def test_tied_words_are_read_and_predicted_by_one_vector(tmp_path: Path) -> None
 def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
     """Kills a real process within an epoch, with dropout, momentum and a state that is carried over."""
     program = (
-        "import sys, neurocircuits.recurrent.training as t\n"
+        "import sys, neurocircuits.recurrent as r, neurocircuits.recurrent.course as t\n"
         "from tests.recurrent.test_training import words, SubLSTM, Training\n"
         "t._SAVE_EVERY = 3\n"
-        "_, result = t.train(words(), SubLSTM, 6, Training(epochs=int(sys.argv[2]), batch=4, input_dropout=0.2),\n"
+        "_, result = r.train(words(), SubLSTM, 6, Training(epochs=int(sys.argv[2]), batch=4, input_dropout=0.2),\n"
         "    num_layers=2, update_dropout=0.3, checkpoint=sys.argv[1] or None, progress=False)\n"
         "print(result['/curves']['validation_loss'].values.tolist())\n"
     )
@@ -245,6 +245,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         ({"rate": 0.0}, "Training.rate: 0.0"),
         ({"optimiser": "lion"}, "one of rmsprop, adam, sgd"),
         ({"batch": 0}, "batch"),
+        ({"decay_after": None}, "Training.decay_after: None is not allowed. Give 0 or a positive whole number"),
+        ({"rate": float("inf")}, "Training.rate: inf"),
         ({"epsilon": 0.0}, "Training.epsilon: 0.0 is not allowed. Give a positive number"),
         ({"rate": 0.01, "weight_decay": 150.0}, r"turn the signs .* Give less than 100"),
         ({"tied": 1}, "Training.tied: 1 is not allowed"),
@@ -253,6 +255,40 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 def test_settings_are_checked(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(nc.ValidationError, match=words):
         Training(**settings)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    given = Training(epochs=np.int64(1), batch=20.0, rate=np.float32(0.5), patience=np.int32(2))
+    assert given == Training(epochs=1, batch=20, rate=0.5, patience=2)
+    file = tmp_path / "run.pt"
+    train(
+        small(), SubLSTM, np.int64(4), given, seed=np.int64(1), num_layers=np.int64(1), checkpoint=file, progress=False
+    )
+    assert train(small(), SubLSTM, 4, given, seed=1, checkpoint=file, progress=False)[1].attrs["hidden_size"] == 4
+
+
+@pytest.mark.parametrize("cell", [LSTM, SubLSTM, GRU])
+def test_double_precision_reaches_inputs_and_answers(cell: Any) -> None:
+    network, result = train(small(), cell, 3, SHORT, dtype=torch.float64, progress=False)
+    assert network.readout.weight.dtype == torch.float64
+    single = train(small(), cell, 3, replace(SHORT, epochs=1), progress=False)[1]
+    assert result["/curves"]["train_loss"].values[0] == pytest.approx(
+        single["/curves"]["train_loss"].values[0], rel=0.5
+    )
+
+
+def test_layers_that_take_sequences_before_time_are_refused() -> None:
+    """Rejects a training on transposed batches: trials as time steps."""
+    with pytest.raises(
+        nc.ValidationError, match="tasks have time before sequences. Give layers with batch_first=False"
+    ):
+        train(small(), SubLSTM, 4, SHORT, batch_first=True, progress=False)
+
+
+def test_a_part_that_does_not_fill_a_batch_is_refused_by_evaluate() -> None:
+    network, _ = train(words(), SubLSTM, 4, replace(SHORT, epochs=1), progress=False)
+    with pytest.raises(nc.ValidationError, match="part 'test' .* does not fill a batch of 500"):
+        evaluate(network, words(), "test", 500)
 
 
 def test_a_vocabulary_that_does_not_fit_is_refused() -> None:
