@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,3 +148,74 @@ def test_other_shapes_and_other_functions_are_refused(tmp_path: Path) -> None:
     nc.sweep(measured, GRID, store=tmp_path, progress=False)
     with pytest.raises(nc.StorageError, match="holds what .*measured"):
         nc.sweep(lambda a, b, seed: {"n": 1}, GRID, store=tmp_path, progress=False)
+
+
+def _scaled(gain: float, current: float, seed: int) -> dict[str, Any]:
+    return {"rate": gain * current}
+
+
+class _Scaled:
+    def __init__(self, gain: float) -> None:
+        self.gain = gain
+
+    def __call__(self, current: float, seed: int) -> dict[str, Any]:
+        return {"rate": self.gain * current}
+
+    def method(self, current: float, seed: int) -> dict[str, Any]:
+        return {"rate": self.gain * current}
+
+
+def _closed(gain: float) -> Any:
+    return lambda current, seed: {"rate": gain * current}
+
+
+def _of_function(gain: float) -> Any:
+    inner = _closed(gain)
+    return lambda current, seed: inner(current, seed)
+
+
+MAKERS: dict[str, Any] = {
+    "partial": lambda gain: functools.partial(_scaled, gain),
+    "closure": _closed,
+    "closure of a closure": _of_function,
+    "object": _Scaled,
+    "method": lambda gain: _Scaled(gain).method,
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
+def test_a_store_knows_what_is_bound_to_a_function(make: Any, tmp_path: Path) -> None:
+    """Rejects the numbers of another function of the same text."""
+    given: Any = {"over": {"current": [1.0, 2.0]}, "store": tmp_path / "kept", "progress": False}
+    first = nc.sweep(make(2.0), **given)
+    assert first.equals(nc.sweep(make(2.0), **given))
+    with pytest.raises(nc.StorageError, match="other values bound to it"):
+        nc.sweep(make(3.0), **given)
+
+
+def test_plain_arrays_have_dimensions_of_their_own() -> None:
+    """Rejects an array that becomes a coordinate of itself, of which the first point's is kept."""
+    found = nc.sweep(
+        lambda gain, seed: {"w": gain * np.ones((2, 3)), "x": [gain, 0]}, {"gain": [1, 10]}, progress=False
+    )
+    assert found["w"].dims == ("gain", "seed", "w_0", "w_1") and found["x"].dims == ("gain", "seed", "x_0")
+    assert found["w"].sel(gain=10).min() == 10 and found["x"].values[:, 0, 0].tolist() == [1, 10]
+
+
+@pytest.mark.parametrize(
+    ("measure", "over", "words"),
+    [
+        (
+            lambda shift, seed: {"rate": xr.DataArray([1.0, 2.0], dims="angle", coords={"angle": [shift, 90]})},
+            {"shift": [0, 30]},
+            r"coordinate 'angle' of what measure returned is \[30 90\] at shift = 30, seed = 0, but \[ 0 90\]",
+        ),
+        (lambda gain, seed: {"gain": 2.0 * gain}, {"gain": [1, 2]}, "'gain' names a setting, or the seeds, and also"),
+        (lambda gain, seed: {"x": ("gain", [1.0])}, {"gain": [1, 2]}, "'gain' names a setting"),
+        (lambda gain, seed: {}, {"gain": 3}, r"the values of 'gain' are 3. Give a sequence, such as \[3\]"),
+        (lambda gain, seed: {}, {"gain": "abc"}, "the values of 'gain' are 'abc'"),
+    ],
+)
+def test_what_cannot_be_labelled_is_refused(measure: Any, over: Any, words: str) -> None:
+    with pytest.raises(nc.ValidationError, match=words):
+        nc.sweep(measure, over, progress=False)
