@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurocircuits.compile.compiler import compile_circuit
 from neurocircuits.compile.plan import Plan
+from neurocircuits.declare.checks import is_whole
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.protocol import Phase, Protocol
 from neurocircuits.declare.serialise import to_json
@@ -115,6 +116,8 @@ def run(
             hint = f" Call it: {value.__name__}()." if isinstance(value, type) and issubclass(value, kind) else ""
             given = f"the class {value.__name__}" if isinstance(value, type) else f"of type {type(value).__name__}"
             raise ValidationError(f"run: {what} is {given}, not of type {kind.__name__}.{hint}")
+    if not is_whole(watch_every) or watch_every < 1:
+        raise ValidationError(f"run: watch_every {watch_every!r} is not a positive whole number of presentations.")
     live = [what for what, value in (("checkpoint", checkpoint), ("watch", watch)) if value is not None]
     if live and engine.not_live:
         raise UnsupportedError(f"run: {' and '.join(live)} need a live simulation, but {engine.not_live}.")
@@ -238,7 +241,10 @@ class _Run:
             raise DivergenceError(f"{error}{ending}", tree) from error
         except Exception as error:  # whatever it is, what was computed is kept
             tree, ending = self._end_early(simulation)
-            raise RunError(f"{type(error).__name__}: {error}{ending}", tree) from error
+            cause: BaseException = error
+            while type(cause).__name__ == "BrianObjectException" and cause.__cause__ is not None:
+                cause = cause.__cause__  # which says what is wrong
+            raise RunError(f"{type(cause).__name__}: {cause}{ending}", tree) from error
         return self._tree(simulation, not self.stopped)
 
     def _phases(self, simulation: Any) -> None:

@@ -191,6 +191,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def unit_name(dimension: Dimension) -> str:
+    """Return the SI unit of a dimension by its name, such as siemens, or as `unit_text` writes it."""
+    return next((name for name, (_, powers) in _UNITS.items() if powers == dimension), unit_text(dimension))
+
+
 def seconds(value: Any, owner: str) -> float:
     """Return a time in seconds; plain numbers are taken as seconds.
 

@@ -179,6 +179,14 @@ STIMULI: list[Case] = [
     ("negative rates", lambda: run(None, nc.Phase("learn", {"S": nc.Patterns(U - 0.5)})), V, ("stimuli['S']", "negative", "Shift or split")),
 ]  # fmt: skip
 PROTOCOLS: list[Case] = [
+    ("a name as record", lambda: phase(record="r"), V, ("Phase('learn').record: 'r' is no Record", "Record('r')")),
+    ("a number as interventions", lambda: phase(interventions=3), V, ("Phase('learn').interventions: 3", "Scale or Clamp")),
+    ("a window of text", lambda: phase(timetable=["5 ms"]), V, ("Phase('learn').timetable: '5 ms' is a str", "of Window")),
+    ("a protocol of circuits", lambda: nc.Protocol([circuit()]), V, ("Protocol.phases", "is a Circuit", "sequence of Phase")),
+    ("half a unit clamped", lambda: nc.Clamp("E", units=0.5), V, ("Clamp('E').units: 0.5", "whole numbers from 0")),
+    ("a negative unit scaled", lambda: nc.Scale("S_to_E", 2.0, pre=[-1]), V, ("Scale('S_to_E').pre: [-1]", "whole numbers from 0")),
+    ("a record of a number", lambda: nc.Record(3), V, ("Record: 3 is a int", "sequence of str")),
+    ("two durations", lambda: nc.run(nc.Circuit("two", [nc.Population("S", 6), nc.Population("T", 6), excitatory(5)], [nc.Synapses("S", "E"), nc.Synapses("T", "E")]), nc.Protocol([nc.Phase("p", {"S": nc.Patterns(U, duration="10 ms"), "T": nc.Patterns(U, duration="20 ms")})]), progress=False), V, ("Phase('p').stimuli: presentation 0 shows 'S' for 0.01 s, but 'T' for 0.02 s", "a timetable")),
     ("no phases", lambda: nc.Protocol([]), V, ("at least one",)),
     ("two phases of one name", lambda: nc.Protocol([phase(), phase()]), V, ("'learn', 'learn'", "different names")),
     ("a phase called initial", lambda: nc.Protocol([nc.Phase("initial", {"S": STIMULUS})]), V, ("none called 'initial'",)),
@@ -210,6 +218,7 @@ PROTOCOLS: list[Case] = [
     ("a step that does not divide", lambda: nc.Window("10 ms", step="3 ms"), V, ("0.003", "does not divide", "0.01")),
 ]  # fmt: skip
 RUNS: list[Case] = [
+    ("watched never", lambda: run(watch=print, watch_every=0), V, ("watch_every 0 is not a positive",)),
     ("a negative seed", lambda: run(seed=-1), V, ("seed", "-1")),
     ("a seed that is a float", lambda: run(seed=1.5), V, ("seed", "1.5")),
     ("the class of an engine", lambda: run(engine=nc.SteadyState), V, ("engine", "Call it: SteadyState()")),
@@ -245,6 +254,16 @@ FILES: list[tuple[str, Callable[[Path], Any], tuple[str, ...]]] = [
     ("a checkpoint that is not one", lambda path: nc.resume(path), ("is not a checkpoint folder", "checkpoint=")),
     ("a checkpoint that is not empty", lambda path: run(checkpoint=path), ("is not empty", "Resume it, remove it")),
 ]  # fmt: skip
+
+
+def test_one_alone_is_a_sequence_of_one() -> None:
+    window, clamp = nc.Window("5 ms"), nc.Clamp("E", units=2)
+    alone = nc.Phase(
+        "p", {"S": STIMULUS}, timetable=window, interventions=clamp, record=nc.Record("r", populations="E", units=1)
+    )
+    listed = nc.Phase("p", {"S": STIMULUS}, timetable=[window], interventions=[nc.Clamp("E", units=[2])], record=nc.Record("r", populations=["E"], units=[1]))  # fmt: skip
+    assert alone == listed and nc.Protocol(alone) == nc.Protocol([listed])
+    assert nc.Circuit("c", [nc.Population("S", 6), excitatory(5)], nc.Synapses("S", "E")).synapses[0].name == "S_to_E"
 
 
 @pytest.mark.parametrize(("given", "words"), [pytest.param(*case[1:], id=case[0]) for case in FILES])

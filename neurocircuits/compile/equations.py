@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from neurocircuits.errors import UnitError, ValidationError, listed
 from neurocircuits.units import DIMENSIONLESS, Dimension, import_brian2, unit_text
 
 OWN_FLAGS = ("input", "slow", "excitatory", "inhibitory", "excitation", "inhibition")
+_TIMELESS = " Only spiking populations have the time, t; to others, show what changes in time as a stimulus."
 BRIAN_FLAGS = ("unless refractory", "constant over dt")
 
 
@@ -112,13 +113,14 @@ def parse_equations(population: Population, functions: Mapping[str, Function]) -
         if name in parsed.dimensions:
             raise ValidationError(f"{owner}: {name!r} is both a variable and a parameter.")
         parsed.dimensions[name] = value.dimension
-    known = {*parsed.dimensions, NOISE, "t", "dt"}
+    known = {*parsed.dimensions, NOISE, *(("t", "dt") if population.is_spiking else ())}
+    note = "" if population.is_spiking else _TIMELESS
     parsed.random = any(re.search(rf"\b({NOISE}|{'|'.join(RANDOM)})\b", text) for text in parsed.texts.values())
     for part in (parsed.states, parsed.slow, parsed.subexpressions):
         for name, text in parsed.texts.items():
             if name in part:
                 part[name] = parse(text, functions, f"{owner}, {name!r}", known, RANDOM)
-                check_names(part[name], known, owner, text)
+                check_names(part[name], known, owner, text, note)
     _order(parsed, owner)
     _check_dimensions(parsed, population, functions, owner)
     _check_mappings(parsed, population)
@@ -235,9 +237,11 @@ def expression_dimension(text: str, dimensions: Mapping[str, Dimension], owner: 
     ------
     UnitError
         If dimensions do not fit within the expression.
+    ValidationError
+        If a function has too few or too many arguments.
     """
     import_brian2()
-    from brian2.core.functions import DEFAULT_FUNCTIONS
+    from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS
     from brian2.core.variables import Variable
     from brian2.parsing.expressions import parse_expression_dimensions
     from brian2.units import DimensionMismatchError
@@ -246,7 +250,7 @@ def expression_dimension(text: str, dimensions: Mapping[str, Dimension], owner: 
 
     tree = ast.parse(" ".join(text.split()), mode="eval").body
     names = free_names(tree)
-    variables: dict[str, Any] = {**DEFAULT_FUNCTIONS, **brian_functions()}
+    variables: dict[str, Any] = {**DEFAULT_FUNCTIONS, **DEFAULT_CONSTANTS, **brian_functions()}
     units = {unit.name: unit for unit in all_units if unit.name in names} | {
         u.dispname: u for u in all_units if u.dispname in names
     }
@@ -260,6 +264,13 @@ def expression_dimension(text: str, dimensions: Mapping[str, Dimension], owner: 
     except DimensionMismatchError as error:
         first = str(error).splitlines()[0]
         raise UnitError(f"{owner}: the units in {text!r} do not fit: {first}") from None
+    except SyntaxError as error:
+        if "not constant" in str(error):
+            raise UnitError(
+                f"{owner}: {text!r} raises something that has a unit to a power that is not a number. Divide it by its "
+                "unit first, as in '(v/mV)**n', or write the power as a number."
+            ) from None
+        raise ValidationError(f"{owner}: {text!r} cannot be read: {str(error.msg).rstrip('.')}.") from None
 
 
 def _check_dimensions(
@@ -279,10 +290,10 @@ def _check_dimensions(
             )
 
 
-def expand_functions(text: str, functions: Mapping[str, Function]) -> str:
-    """Return a text with the user's functions put in and units left as they are."""
+def expand_functions(text: str, functions: Mapping[str, Function], special: Collection[str] = RANDOM) -> str:
+    """Return a text with the user's functions put in and units left as they are; it may call special ones."""
     if not functions:
         return text
     from neurocircuits.declare.functions import UNIT_NAMES
 
-    return ast.unparse(parse(text, functions, known=UNIT_NAMES, special=RANDOM))
+    return ast.unparse(parse(text, functions, known=UNIT_NAMES, special=special))

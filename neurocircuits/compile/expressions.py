@@ -89,7 +89,7 @@ class _Expand(ast.NodeTransformer):
                 f"Function({function.name!r}) takes {len(function.arguments)} arguments, but {ast.unparse(node)!r} "
                 f"gives {len(node.args)}."
             )
-        body = parse(function.expression, self.functions, f"Function({function.name!r})")
+        body = parse(function.expression, self.functions, f"Function({function.name!r})", self.known)
         return _Substitute(dict(zip(function.arguments, node.args, strict=True))).visit(body)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:

@@ -66,7 +66,9 @@ def compile_rule(
             )
         side = used.pop()
         layer[name] = (side, Expression.of(tree))
-        sides[name], dimensions[name] = side, _layer_dimension(tree, dimensions, owner)
+        unwritten = _WithoutLayer().visit(ast.parse(expand_functions(text, functions, LAYER), mode="eval").body)
+        sides[name] = side
+        dimensions[name] = expression_dimension(ast.unparse(unwritten), dimensions, f"{owner}, term {name!r}")
     aggregates: dict[str, Aggregate] = {}
     for name, text in rule.aggregates.items():
         tree = read(text, f"aggregate {name!r}", {*sides, *constants}, AGGREGATES)
@@ -77,7 +79,8 @@ def compile_rule(
         if reason:
             raise ValidationError(f"{owner}, aggregate {name!r}: {text!r} cannot be summed as a product: {reason}.")
         aggregates[name] = Aggregate(over, terms, ast.unparse(tree.args[0]))
-        dimensions[name] = expression_dimension(ast.unparse(tree.args[0]), dimensions, f"{owner}, aggregate {name!r}")
+        summed = ast.parse(expand_functions(text, functions, AGGREGATES), mode="eval").body.args[0]  # type: ignore[attr-defined]
+        dimensions[name] = expression_dimension(ast.unparse(summed), dimensions, f"{owner}, aggregate {name!r}")
     sides |= {name: "post" if a.over == "pre" else "pre" for name, a in aggregates.items()}
     if not rule.drift:
         raise ValidationError(
@@ -115,10 +118,13 @@ def compile_rule(
     )
 
 
-def _layer_dimension(tree: ast.expr, dimensions: Mapping[str, Dimension], owner: str) -> Dimension:
-    """Return the dimension of a population term: ranks have none, a total has that of its argument."""
-    totals = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "total"]
-    return expression_dimension(ast.unparse(totals[0].args[0]), dimensions, owner) if totals else DIMENSIONLESS
+class _WithoutLayer(ast.NodeTransformer):
+    """Put in for functions of a layer what has their dimension: ranks have none, a total has that of its argument."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        name = getattr(node.func, "id", "")
+        return node.args[0] if name == "total" else ast.Constant(1.0) if name in LAYER else node
 
 
 def readable(parsed: ParsedEquations) -> set[str]:

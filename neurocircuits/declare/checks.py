@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
@@ -18,6 +20,44 @@ def is_number(value: Any) -> bool:
 def is_whole(value: Any) -> bool:
     """Return whether a value is one whole number."""
     return is_number(value) and bool(np.isfinite(value)) and float(value).is_integer()
+
+
+def members(value: Any, kinds: type | tuple[type, ...], owner: str) -> tuple[Any, ...]:
+    """Return a sequence of declarations as a tuple; one alone is a sequence of one.
+
+    Raises
+    ------
+    ValidationError
+        If something in it is of another kind.
+    """
+    if isinstance(value, kinds):
+        return (value,)
+    allowed = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValidationError(f"{owner}: {reprlib.repr(value)} is no {allowed} and no sequence of such.")
+    found = tuple(value)
+    for each in found:
+        if not isinstance(each, kinds):
+            raise ValidationError(
+                f"{owner}: {reprlib.repr(each)} is a {type(each).__name__}. Give a sequence of {allowed}."
+            )
+    return found
+
+
+def unit_numbers(value: Any, owner: str) -> tuple[int, ...] | None:
+    """Return which units are meant, counted from 0, as a tuple; one number is one unit, None is all of them.
+
+    Raises
+    ------
+    ValidationError
+        If these are no whole numbers from 0.
+    """
+    if value is None:
+        return None
+    given = np.atleast_1d(np.asarray(getattr(value, "values", value)))
+    if given.ndim != 1 or given.dtype.kind not in "iuf" or not all(is_whole(k) and k >= 0 for k in given.tolist()):
+        raise ValidationError(f"{owner}: {value!r} are no units. Give whole numbers from 0, such as [0, 3].")
+    return tuple(int(k) for k in given)
 
 
 def check_numbers(owner: str, **values: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from neurocircuits.declare.checks import members
 from neurocircuits.declare.functions import Function
 from neurocircuits.declare.population import Population
 from neurocircuits.declare.serialise import content_hash, declaration
@@ -55,9 +56,9 @@ class Circuit:
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        for name in ("populations", "synapses", "functions"):
-            set_(self, name, tuple(getattr(self, name)))
         owner = f"Circuit({self.name!r})"
+        for name, kind in (("populations", Population), ("synapses", Synapses), ("functions", Function)):
+            set_(self, name, members(getattr(self, name), kind, f"{owner}.{name}"))
         if self.dale not in ("enforced", "unconstrained"):
             raise ValidationError(f"{owner}.dale: {self.dale!r} is not 'enforced' or 'unconstrained'.")
         if not self.populations:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurocircuits.declare.checks import is_number
+from neurocircuits.declare.checks import is_number, unit_numbers
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.errors import ValidationError
 
@@ -39,9 +39,7 @@ class Scale:
                 f"Scale({self.pathway!r}): factor {self.factor!r} must be 0 or above; signs never flip."
             )
         for side in ("post", "pre"):
-            value = getattr(self, side)
-            if value is not None:
-                object.__setattr__(self, side, tuple(int(k) for k in getattr(value, "values", value)))
+            object.__setattr__(self, side, unit_numbers(getattr(self, side), f"Scale({self.pathway!r}).{side}"))
 
     def mask(self, shape: tuple[int, int]) -> np.ndarray:
         """Return which synapses are scaled, (post, pre) of bool."""
@@ -84,5 +82,4 @@ class Clamp:
     def __post_init__(self) -> None:
         if not (is_number(self.value) and 0 <= self.value < math.inf):
             raise ValidationError(f"Clamp({self.population!r}): value {self.value!r} must be finite and not negative.")
-        if self.units is not None:
-            object.__setattr__(self, "units", tuple(int(k) for k in getattr(self.units, "values", self.units)))
+        object.__setattr__(self, "units", unit_numbers(self.units, f"Clamp({self.population!r}).units"))

@@ -13,7 +13,7 @@ from neurocircuits.declare.serialise import FrozenMap, declaration
 from neurocircuits.declare.steps import Step
 from neurocircuits.declare.weights import Weights
 from neurocircuits.errors import ValidationError
-from neurocircuits.units import Quantity, quantity
+from neurocircuits.units import Quantity, quantity, seconds
 
 SIGNS = {"excitatory": 1, "inhibitory": -1}
 
@@ -104,7 +104,10 @@ class Population:
         parameters = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}
         set_(self, "parameters", FrozenMap(parameters))
         set_(self, "bounds", FrozenMap({k: number_pair(v, f"{owner}.bounds[{k!r}]") for k, v in self.bounds.items()}))
-        set_(self, "refractory", None if self.refractory is None else quantity(self.refractory, f"{owner}.refractory"))
+        if self.refractory is not None:
+            if not 0 <= seconds(self.refractory, f"{owner}.refractory") < math.inf:
+                raise ValidationError(f"{owner}.refractory: {self.refractory!r} is not a time of 0 or more.")
+            set_(self, "refractory", quantity(self.refractory, f"{owner}.refractory"))
         initial = {key: _initial(value, f"{owner}.initial[{key!r}]") for key, value in self.initial.items()}
         set_(self, "initial", FrozenMap(initial))
         for name, step in self.steps.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neurocircuits.declare.checks import is_number, is_whole
+from neurocircuits.declare.checks import is_number, is_whole, members
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.functions import check_identifier
 from neurocircuits.declare.interventions import Clamp, Scale
@@ -96,7 +96,7 @@ class Phase:
     Raises
     ------
     ValidationError
-        If stimuli differ in length, or a value is not allowed.
+        If stimuli differ in length, or a value is not allowed; when they are shown, if they differ in duration.
     """
 
     name: str
@@ -156,8 +156,10 @@ class Phase:
         overrides = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}
         set_(self, "parameters", FrozenMap(overrides))
         set_(self, "stimuli", FrozenMap(self.stimuli))
-        set_(self, "interventions", tuple(self.interventions))
-        set_(self, "timetable", tuple(self.timetable))
+        set_(self, "interventions", members(self.interventions, (Scale, Clamp), f"{owner}.interventions"))
+        set_(self, "timetable", members(self.timetable, Window, f"{owner}.timetable"))
+        if self.record is not None and not isinstance(self.record, Record):
+            raise ValidationError(f"{owner}.record: {self.record!r} is no Record. Write for example Record('r').")
 
     @property
     def n_per_epoch(self) -> int:
@@ -210,6 +212,14 @@ class Phase:
         if self.timetable:
             durations = np.full(len(indices), sum(window.duration for window in self.timetable))
             parts = {k: Presentations(p.values, durations, p.labels, p.index) for k, p in parts.items()}
+        of, one = next(iter(parts.items()))
+        for name, part in parts.items():
+            if (differ := part.durations != one.durations).any():
+                k = int(np.argmax(differ))
+                raise ValidationError(
+                    f"Phase({self.name!r}).stimuli: presentation {start + k} shows {of!r} for {one.durations[k]:g} s, "
+                    f"but {name!r} for {part.durations[k]:g} s. Give both one duration, or the phase a timetable."
+                )
         return parts
 
 
@@ -239,7 +249,7 @@ class Protocol:
     weights: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "phases", tuple(self.phases))
+        object.__setattr__(self, "phases", members(self.phases, Phase, "Protocol.phases"))
         names = [phase.name for phase in self.phases]
         if not names or len(set(names)) != len(names) or "initial" in names:
             raise ValidationError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from neurocircuits.declare.checks import is_whole
+from neurocircuits.declare.checks import is_whole, members, unit_numbers
 from neurocircuits.declare.serialise import declaration
 from neurocircuits.errors import ValidationError
 from neurocircuits.units import seconds
@@ -60,11 +61,16 @@ class Record:
         spikes: bool | Sequence[str] = False,
     ) -> None:
         set_ = object.__setattr__
-        set_(self, "variables", (*names, *variables))
-        set_(self, "populations", None if populations is None else tuple(populations))
+        set_(self, "variables", members((*names, *variables), str, "Record"))
+        populations = (populations,) if isinstance(populations, str) else populations
+        set_(self, "populations", None if populations is None else members(populations, str, "Record.populations"))
         set_(self, "every", every)
-        set_(self, "units", None if units is None else tuple(int(u) for u in units))
+        set_(self, "units", unit_numbers(units, "Record.units"))
         set_(self, "interval", None if interval is None else seconds(interval, "Record.interval"))
+        if self.interval is not None and not 0 < self.interval < math.inf:
+            raise ValidationError(
+                f"Record.interval: {interval!r} is not positive and finite. Write for example '1 ms'."
+            )
         set_(self, "weights_every", weights_every)
         names_of = (spikes,) if isinstance(spikes, str) else spikes
         set_(self, "spikes", bool(spikes) if isinstance(names_of, bool | np.bool_) else tuple(names_of))

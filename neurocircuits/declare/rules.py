@@ -87,10 +87,10 @@ class Rule:
         for name, given in self.traces.items():
             if not isinstance(given, tuple | list) or len(given) != 2 or given[0] not in ("pre", "post"):
                 raise ValidationError(f"{owner}.traces[{name!r}]: {given!r} is not ('pre' or 'post', time constant).")
-            tau = given[1]
-            known = isinstance(tau, str) and tau in self.parameters
-            tau = tau if known else seconds(given[1], f"{owner}.traces[{name!r}]")
-            if not known and not tau > 0:
+            known = isinstance(given[1], str) and given[1] in parameters
+            time = seconds(parameters[given[1]] if known else given[1], f"{owner}.traces[{name!r}]")
+            tau = given[1] if known else time
+            if not time > 0:
                 raise ValidationError(f"{owner}.traces[{name!r}]: the time constant {given[1]!r} is not positive.")
             traces[name] = (given[0], tau)
         object.__setattr__(self, "traces", FrozenMap(traces))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from neurocircuits.declare.serialise import FrozenArray, declaration
 from neurocircuits.declare.short_term import ShortTerm
 from neurocircuits.declare.weights import Constant, Given, Normalise, Paired, Symmetric, Tied, Weights
 from neurocircuits.errors import UnitError, ValidationError
-from neurocircuits.units import DIMENSIONLESS, Dimension, Quantity, quantity, seconds, unit_text
+from neurocircuits.units import DIMENSIONLESS, Dimension, Quantity, quantity, seconds, unit_name, unit_text
 
 
 @declaration
@@ -52,12 +53,14 @@ class Synapses:
     short_term : ShortTerm or None
         Short-term plasticity of what a spike passes on.
     unit : quantity
-        Unit of the weights; that of the input that is fed unless given.
+        SI unit of weights that are plain numbers, such as ``"1 siemens"``; that of the input that is fed unless given.
 
     Raises
     ------
     ValidationError
-        If names, bounds or weights do not fit.
+        If names, bounds or weights do not fit, or ``unit`` is no SI unit.
+    UnitError
+        If weights, bounds and ``unit`` differ in their units.
     """
 
     pre: str
@@ -80,11 +83,11 @@ class Synapses:
             set_(self, "name", f"{self.pre}_to_{self.post}")
         owner = f"Synapses({self.name!r})"
         check_identifier(self.name, owner, reserved=False)
+        dimensions: dict[str, Dimension | None] = {}  # of what is given with a unit
         if isinstance(self.weights, str | Quantity):
             value = quantity(self.weights, f"{owner}.weights")
             set_(self, "weights", Constant(value.value))
-            if self.unit is None and any(value.dimension):
-                set_(self, "unit", Quantity(1.0, value.dimension))
+            dimensions["weights"] = value.dimension
         if not isinstance(self.weights, Weights):
             given = self.weights if not is_number(self.weights) else None
             values = None if given is None else numeric_array(getattr(given, "values", given), f"{owner}.weights")
@@ -112,21 +115,35 @@ class Synapses:
         if self.bounds is not None:
             bounds: Any = self.bounds
             if isinstance(bounds, tuple | list):
-                bounds = [quantity(b, f"{owner}.bounds").value if isinstance(b, str | Quantity) else b for b in bounds]
+                read = [quantity(b, f"{owner}.bounds") if isinstance(b, str | Quantity) else b for b in bounds]
+                dimensions |= {f"bounds[{k}]": b.dimension for k, b in enumerate(read) if isinstance(b, Quantity)}
+                bounds = [b.value if isinstance(b, Quantity) else b for b in read]
             set_(self, "bounds", number_pair(bounds, f"{owner}.bounds"))
-        if isinstance(self.weights, Weights) and self.weights.dimension is not None and self.unit is None:
-            set_(self, "unit", Quantity(1.0, self.weights.dimension))
+        dimensions.setdefault("weights", self.weights.dimension)
+        set_(self, "unit", self._si_unit(dimensions, owner))
         set_(self, "delay", _delay(self.delay, f"{owner}.delay"))
         if self.short_term is not None and not isinstance(self.short_term, ShortTerm):
             raise ValidationError(f"{owner}.short_term: {self.short_term!r} is not a ShortTerm. Use TsodyksMarkram.")
-        if self.unit is not None:
-            set_(self, "unit", quantity(self.unit, f"{owner}.unit"))
-            given = self.weights.dimension
-            if given is not None and given != self.unit.dimension:
+
+    def _si_unit(self, dimensions: Mapping[str, Dimension | None], owner: str) -> Quantity | None:
+        """Return the unit of the weights, which all that is given with a unit has."""
+        unit = None if self.unit is None else quantity(self.unit, f"{owner}.unit")
+        for name, dimension in dimensions.items():
+            if dimension in (None, DIMENSIONLESS):
+                continue
+            if unit is not None and unit.dimension != dimension:
                 raise UnitError(
-                    f"{owner}.weights: they are in {unit_text(given)}, but unit={self.unit} is another one. Leave it "
-                    "out."
+                    f"{owner}.{name}: in {unit_name(dimension)}, but weights are in {unit_name(unit.dimension)}. Give "
+                    "weights, bounds and unit in one unit; unit can be left out."
                 )
+            unit = unit or Quantity(1.0, dimension)
+        if unit is not None and unit.value != 1:
+            raise ValidationError(
+                f"{owner}.unit: {self.unit!r} is {unit.value:g} times the SI unit, in which weights, bounds and rules "
+                f"are counted. Give unit='1 {unit_name(unit.dimension)}', or the weights with their unit, as in "
+                "weights='3 nS' or Uniform('1 nS', '3 nS')."
+            )
+        return unit
 
     @property
     def delays_differ(self) -> bool:

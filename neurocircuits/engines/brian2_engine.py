@@ -21,6 +21,7 @@ from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
 from neurocircuits.units import seconds
 
+METHODS = ("euler", "exponential_euler", "exact", "heun", "milstein", "rk2", "rk4")
 DEVICES = ("runtime", "cpp_standalone")
 TARGETS = ("auto", "numpy", "cython")
 _COMPILING_PAYS_AFTER = 2e7  # time steps after which compiled state updates have saved what compiling costs
@@ -41,8 +42,8 @@ class Brian2(Engine):
     ----------
     dt : quantity
         Time step.
-    method : str
-        Brian 2's integration method for the fast variables: ``"euler"``, ``"exponential_euler"``, ``"rk2"``, ``"rk4"``.
+    method : {"euler", "exponential_euler", "exact", "heun", "milstein", "rk2", "rk4"}
+        Brian 2's integration method for the fast variables.
     device : {"runtime", "cpp_standalone"}
         Step by step from Python, or one compiled program.
     target : {"auto", "numpy", "cython"}
@@ -82,7 +83,9 @@ class Brian2(Engine):
         set_(self, "dt", seconds(self.dt, "Brian2.dt"))
         if not 0 < self.dt < math.inf:
             raise ValidationError(f"Brian2.dt: {self.dt!r} s is not a positive time. Write for example '0.1 ms'.")
-        for what, allowed in (("device", DEVICES), ("target", TARGETS), ("dtype", ("float64", "float32"))):
+        precisions = ("float64", "float32")
+        choices = {"method": METHODS, "device": DEVICES, "target": TARGETS, "dtype": precisions}
+        for what, allowed in choices.items():
             if getattr(self, what) not in allowed:
                 raise ValidationError(
                     f"Brian2.{what}: {getattr(self, what)!r}. Allowed: {', '.join(map(repr, allowed))}."

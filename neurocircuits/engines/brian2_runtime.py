@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,11 +25,12 @@ from neurocircuits.engines.brian2_live import (
 from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, owned
 from neurocircuits.engines.brian2_spikes import spike_products
 from neurocircuits.engines.brian2_windows import TimedWindow, timed_windows
+from neurocircuits.engines.checks import check_all_sent, check_finite
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.held import HeldLearning
 from neurocircuits.engines.products import DenseProducts
 from neurocircuits.engines.values import contribution, received
-from neurocircuits.errors import DivergenceError, ValidationError
+from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
 
 if TYPE_CHECKING:
@@ -353,15 +353,8 @@ class RuntimeSimulation(Simulation):
     def _end(self) -> None:
         """Note the end of a presentation, then go on, pause or stop."""
         n_rows = self.engine.batch
-        for name, values in self.values.items():
-            for state in values.plan.states:
-                buffer = values.data[state]
-                if not math.isfinite(buffer.sum()) and not np.isfinite(buffer).all():
-                    raise DivergenceError(
-                        f"Population({name!r}): {state!r} is not finite at the end of row "
-                        f"{int(next(iter(self._parts.values())).index[0])} of the "
-                        f"stimulus. {self.distance.advice()}"
-                    )
+        check_finite(self.values, int(next(iter(self._parts.values())).index[0]), self.distance.advice)
+        check_all_sent(self.plan, self.store, self.values, n_rows)
         if self.learns():
             self.learner.presentation_end(self._scale)
         distance = self.distance(n_rows, self._recorded)
@@ -380,6 +373,7 @@ class RuntimeSimulation(Simulation):
     def _read(self, name: str, variable: str) -> np.ndarray:
         self._feed_inputs()
         values, n_rows = self.values[name], self.engine.batch
+        values.times = {"t": self._done * self.engine.dt, "dt": self.engine.dt}
         if variable in ("excitation", "inhibition"):
             graded = [p for p in self.plan.into(name) if p.events is None]
             delivered = {p.name: contribution(p, self.store, self.values[p.pre], n_rows) for p in graded}

@@ -190,7 +190,9 @@ class LinearSolver:
         start, mediated
             Not used.
         """
-        if not len(matrix) or not np.linalg.eigvals(matrix).real.min() > 0:
+        values = np.linalg.eigvals(matrix)
+        least = len(matrix) * np.finfo(matrix.dtype).eps * float(abs(values).max()) if len(matrix) else 0.0
+        if not len(matrix) or not values.real.min() > least:  # what rounding leaves of 0 is no rest
             return Solution(np.zeros_like(b), np.full(len(b), np.inf if len(matrix) else 0.0), 1)
         x = np.linalg.solve(matrix, b.T).T
         residual, scale = np.abs(b - x @ matrix.T).max(axis=1), np.abs(b).max(axis=1)

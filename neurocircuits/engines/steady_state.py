@@ -15,6 +15,7 @@ from neurocircuits.declare.serialise import declaration
 from neurocircuits.declare.stimulus import Presentations
 from neurocircuits.engines.arrays import CPU, DEVICES, host, is_device, placed
 from neurocircuits.engines.base import Engine, Feed, Observer, Readings, Simulation
+from neurocircuits.engines.checks import check_sent
 from neurocircuits.engines.held import HeldLearning
 from neurocircuits.engines.refusals import refused
 from neurocircuits.engines.settling import Settler
@@ -223,26 +224,12 @@ class SteadyStateSimulation(Simulation):
         )
 
     def _check_signs(self) -> None:
-        """Refuse negative rates under Dale's law, since they turn the sign of their synapses around.
-
-        Rounding errors around 0, next to the largest rate of the circuit, are put to 0.
-        """
+        """Refuse negative rates under Dale's law, since they turn the sign of their synapses around."""
         if self.plan.circuit.unconstrained:
             return
         for name, part in self.settler.delivered.items():
-            if part.min() >= 0.0:
-                continue
-            pathway, scales = self.plan.pathways[name], self.store.scales[name]
-            rate = max(float(abs(values["r"]).max()) for values in self.values.values() if "r" in values)
-            sent = [k for k, term in enumerate(pathway.terms) if term.pre is not None and term.pre.text == "r_pre"]
-            most = sum(rate * abs(scales[k]) * float(self.store.transmitted(pathway, k).max()) for k in sent)
-            if part.min() < -1e-9 * max(most, float(np.abs(part).max())):
-                raise ValidationError(
-                    f"Synapses({name!r}): population {pathway.pre!r} sends negative values, which turns its sign "
-                    f"around (it is {self.plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for "
-                    "example 'dr/dt = (rectify(drive) - r)/tau : 1', or declare the circuit with dale='unconstrained'."
-                )
-            self.settler.delivered[name] = np.maximum(part, 0.0)
+            pathway = self.plan.pathways[name]
+            self.settler.delivered[name] = check_sent(self.plan, self.store, self.values, pathway, part)
 
     def _read(self, name: str, variable: str) -> np.ndarray:
         values = self.values[name]

@@ -214,12 +214,15 @@ class PopulationValues(Mapping[str, Any]):
         self.data = data
         self.initial = {} if initial is None else initial  # of states, (1, unit), as declared or drawn
         self.clamp: tuple[np.ndarray, np.ndarray] | None = None
+        self.times: dict[str, float] = {}  # t and dt, where there is a time
 
     def __getitem__(self, name: str) -> Any:
         if name in self.data:
             value = self.data[name]
         elif name in self.parameters:
             return self.parameters[name]
+        elif name in self.times:
+            return self.times[name]
         else:
             value = self.plan.subexpressions[name](self)
         if name == "r" and self.clamp is not None:

@@ -114,7 +114,7 @@ def test_what_is_no_arithmetic_is_refused(text: str, words: str) -> None:
         ("dr/dt = (drive - r) : 1", {}, nc.UnitError, r"dr/dt = .*has the unit 1.*second\*\*-1 is needed"),
         ("dr/dt = (drive - r)/tau + 3*mV : 1", {}, nc.UnitError, "units .* do not fit"),
         ("dr/dt = (drive - r)/tau : volt", {}, nc.UnitError, "do not fit"),
-        ("dr/dt = (drive - v)/tau : 1", {}, nc.ValidationError, r"unknown name 'v'.*Known: drive,.* r, t, tau"),
+        ("dr/dt = (drive - v)/tau : 1", {}, nc.ValidationError, r"unknown name 'v'.*Known: drive, r, tau, xi"),
         ("dr/dt = (driv - r)/tau : 1", {}, nc.ValidationError, "Did you mean 'drive'"),
         ("dr/dt = (drive - r)/tau", {}, nc.ValidationError, "Write for example"),
         ("v = drive : 1", {}, nc.ValidationError, "neither a differential equation nor a rate"),
@@ -155,7 +155,7 @@ def test_equations_that_cannot_be_read_are_refused(equations: str, parameters: d
         ({"transmits": "rectify(w - r_pre)"}, nc.ValidationError, r"not a sum of h\(w\)\*g\(pre\)"),
         ({"transmits": "-w*r_pre"}, nc.ValidationError, "negative term, but synapses of population 'S' are excitatory"),
         ({"transmits": "w*(r_pre - 1)"}, nc.ValidationError, "Rectify the difference"),
-        ({"unit": "1 nS"}, nc.UnitError, "Change 'transmits' or 'unit'"),
+        ({"unit": "1 siemens"}, nc.UnitError, "Change 'transmits' or 'unit'"),
         ({"rule": nc.Rule("eta*(r_post*r_pre - w)", {"eta": 0.1})}, nc.UnitError, "Give the learning rate a unit"),
         ({"rule": nc.Rule("eta*(r_post*q_pre - w)", {"eta": "1 Hz"})}, nc.ValidationError, "unknown name 'q_pre'"),
         ({"rule": nc.Rule("eta*(r_post*r_pre - sum_over_pre(w))", {"eta": "1 Hz"})}, nc.ValidationError, "aggregates"),
@@ -250,3 +250,69 @@ def test_populations_are_solved_in_the_order_of_their_dependence() -> None:
     assert [set(loop.populations) for loop in plan.loops] == [{"E", "I"}]
     assert plan.loops[0].rectified == ("E",)
     assert plan.loops[0].eliminated == ("I",)
+
+
+def test_constants_mean_the_same_in_both_engines() -> None:
+    """Rejects a text whose pi, e or inf has no dimension."""
+    circuit = circuit_of("dr/dt = (clip(sin(2*pi*drive)/e, 0, inf) + e**(-drive) - r)/tau : 1")
+    protocol = nc.Protocol(
+        [nc.Phase("p", {"S": nc.Patterns(np.full((2, 3), 0.1), duration="100 ms")}, record=nc.Record("r"))]
+    )
+    expected = max(np.sin(2 * np.pi * 0.3) / np.e, 0) + np.exp(-0.3)
+    for engine in (nc.SteadyState(), nc.Brian2(dt="0.5 ms")):
+        tree = nc.run(circuit, protocol, engine, progress=False)
+        np.testing.assert_allclose(tree["/populations/E"].ds["r"], expected, rtol=1e-6)
+
+
+def test_the_time_is_for_spiking_cells() -> None:
+    with pytest.raises(nc.ValidationError, match="unknown name 't'.*Only spiking populations have the time, t"):
+        nc.compile_circuit(circuit_of("dr/dt = (drive*sin(5*Hz*t) - r)/tau : 1"))
+    equations = "dv/dt = (current - v)/tau : 1\ncurrent = sin(2*pi*5*Hz*t) + 10*dt/second : 1"
+    cell = nc.Population("N", 1, equations, parameters=TAU, threshold="v > 9", reset="v = 0")
+    phase = nc.Phase("p", duration="50 ms", record=nc.Record("current", interval="10 ms"))
+    tree = nc.run(nc.Circuit("c", [cell], []), nc.Protocol([phase]), nc.Brian2(dt="1 ms"), progress=False)
+    data = tree["/populations/N"].ds
+    np.testing.assert_allclose(data["current"][:, 0], np.sin(10 * np.pi * data["time"]) + 0.01, atol=1e-12)
+
+
+V_CELLS = "v = drive*mV : volt\ndr/dt = ({} - r)/tau : 1"
+PHI = [nc.Function("phi", ("v",), "rectify(v - 0.2*mV)/mV"), nc.Function("volts", ("x",), "x*mV")]
+
+
+@pytest.mark.parametrize(
+    ("right", "rule", "equations"),
+    [
+        (True, nc.Rule("c*g*r_pre", {"c": 0.1}, terms={"g": "winner(r_post)*r_post"}), "HZ"),
+        (False, nc.Rule("eta*g*r_pre", {"eta": "1 Hz"}, terms={"g": "winner(r_post)*r_post"}), "HZ"),
+        (True, nc.Rule("eta*g*r_pre", {"eta": "1 Hz"}, terms={"g": "r_post/total(r_post)"}), "HZ"),
+        (False, nc.Rule("eta*g*r_pre", {"eta": "1 Hz"}, terms={"g": "total(r_post)"}), "HZ"),
+        (True, nc.Rule("eta*(r_post/Hz*r_pre - s)", {"eta": "1 Hz"}, aggregates={"s": "sum_over_pre(w*r_post/Hz)"}), "HZ"),
+        (False, nc.Rule("eta*(r_post/Hz*r_pre - s)", {"eta": "1 Hz"}, aggregates={"s": "sum_over_pre(w*r_post)"}), "HZ"),
+        (True, None, V_CELLS.format("rectify(v - 0.2*mV)/mV")),
+        (True, None, V_CELLS.format("phi(v)")),
+        (False, None, V_CELLS.format("volts(drive)")),
+        (False, None, V_CELLS.format("phi(drive)")),
+    ],
+)  # fmt: skip
+def test_units_are_those_of_the_text_that_is_written(right: bool, rule: nc.Rule | None, equations: str) -> None:
+    """Rejects units of a part of a term or an aggregate for those of the whole, and functions whose units are numbers."""
+    text = "dr/dt = (drive*Hz - r)/tau : Hz" if equations == "HZ" else equations
+    cells = nc.Population("E", 2, text, parameters=TAU)
+    circuit = nc.Circuit("c", [nc.Population("S", 3), cells], [nc.Synapses("S", "E", rule=rule)], functions=PHI)
+    if right:
+        nc.compile_circuit(circuit)
+    else:
+        with pytest.raises(nc.UnitError):
+            nc.compile_circuit(circuit)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("dr/dt = (clip(drive, 0) - r)/tau : 1", nc.ValidationError, r"'\(clip\(drive, 0\) - r\)/tau' cannot be read: .*needs 3"),
+        ("v = drive*mV : volt\ndr/dt = (k*rectify(v)**n - r)/tau : Hz", nc.UnitError, r"a power that is not a number.*'\(v/mV\)\*\*n'"),
+    ],
+)  # fmt: skip
+def test_what_brian_2_cannot_read_is_said_in_words(text: str, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        nc.compile_circuit(circuit_of(text, {"k": "0.1 Hz/mV**2", "n": 2}))

@@ -36,7 +36,7 @@ DECLARATIONS = [
     nc.Synapses("S", "E", weights=nc.Lognormal(0.1, 0.5), connectivity=nc.FixedInDegree(2), bounds=(0, float("inf"))),
     nc.Synapses("S", "E", weights=[[0.1, 0.2]], connectivity=nc.Explicit([0, 0], [1, 0]), normalise=nc.Normalise()),
     nc.Synapses("S", "E", weights=nc.Tied("E_to_S"), delay="1 ms"),
-    nc.Synapses("S", "E", weights=nc.Paired("other", nc.Normal(0.1, 0.01, absolute=True)), unit="2 nS"),
+    nc.Synapses("S", "E", weights=nc.Paired("other", nc.Normal(0.1, 0.01, absolute=True)), unit="1 siemens"),
     nc.Rule(
         "eta*gate*r_pre", {"eta": "1 Hz"}, terms={"gate": "winner(r_post)"}, step=nc.LargestChange(nc.Linear(0.1, 0.0))
     ),

@@ -177,7 +177,7 @@ def test_labels_keep_their_kind() -> None:
 
 def test_a_phase_reads_epochs_one_after_the_other() -> None:
     """A batch ends with its epoch, and a batch anywhere is the same as in a row."""
-    phase = nc.Phase("p", {"S": A.shuffled(), "T": B}, epochs=3)
+    phase = nc.Phase("p", {"S": A.shuffled(), "T": B}, epochs=3, timetable=nc.Window("20 ms"))
     assert phase.n_presentations == 30
     read, start = [], 0
     while start < 30:

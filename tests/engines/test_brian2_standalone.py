@@ -68,7 +68,7 @@ def busy_protocol() -> nc.Protocol:
             nc.Phase("learn", inputs, plasticity={"S_to_E": nc.Linear(1.0, 0.2), "E": 0.5}, record=record),
             nc.Phase(
                 "changed",
-                {name: stimulus.shuffled() for name, stimulus in inputs.items()},
+                {name: nc.Patterns(each.values, duration=40 * DT).shuffled() for name, each in inputs.items()},
                 parameters={"E.tau": "4 ms", "E.eta": "1 Hz", "S_to_E.eta": "2 Hz", "E_to_I.p": 0.3},
                 interventions=[
                     nc.Scale("S_to_E", 0.5, post=[0, 1, 2]),

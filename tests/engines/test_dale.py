@@ -211,6 +211,22 @@ def test_rates_below_zero_are_refused() -> None:
         run(circuit, nc.Phase("probe", stimuli))
 
 
+@pytest.mark.parametrize("names", [("r",), ("r", "excitation"), ()])
+@pytest.mark.parametrize("sign", ["excitatory", "inhibitory"])
+def test_rates_below_zero_are_refused_in_continuous_time_whatever_is_recorded(
+    names: tuple[str, ...], sign: str
+) -> None:
+    linear = nc.Population("L", 1, "dr/dt = (drive - 2 - r)/tau : 1", parameters=TAU, sign=sign)
+    circuit = nc.Circuit("below", [SOURCE, linear, CELLS], [nc.Synapses("S", "L", weights=0.1), nc.Synapses("L", "E")])
+    phase = nc.Phase(
+        "p", {"S": nc.Patterns(np.ones((6, 3)), duration="50 ms")}, record=nc.Record(*names) if names else None
+    )
+    with pytest.raises(
+        nc.ValidationError, match="(?s)'L_to_E'.*population 'L' sends negative.*after 0 of 6 presentations"
+    ):
+        nc.run(circuit, nc.Protocol([phase]), nc.Brian2(dt="1 ms"), progress=False)
+
+
 def test_rounding_errors_around_zero_are_no_rates_below_zero() -> None:
     """Excitation of 0.3 against inhibition of 0.1 + 0.1 + 0.1 leaves -6e-17. Rejects a sign that is judged by noise alone."""
     balanced = nc.Population("L", 2, "dr/dt = (drive - r)/tau : 1", parameters=TAU)

@@ -57,3 +57,15 @@ def test_a_rest_that_the_circuit_runs_away_from_is_refused() -> None:
     """Rejects the solution of linear equations that no dynamics reach."""
     with pytest.raises(nc.DivergenceError, match="no steady state of Y, Z"):
         run(loop(5.0 * np.eye(4)), phase())
+
+
+def test_an_integrator_has_no_rest_but_runs_in_time() -> None:
+    """Two units that excite each other and themselves by a half: rates grow for ever; in time they are what they are."""
+    E = nc.Population("E", 2, LINEAR, parameters=TAU)
+    circuit = nc.Circuit("integrator", [nc.Population("S", 3), E], [nc.Synapses("S", "E", weights=0.1),
+                                                                    nc.Synapses("E", "E", weights=0.5)])  # fmt: skip
+    shown = nc.Protocol([nc.Phase("p", {"S": nc.Patterns(np.ones((2, 3)), duration="50 ms")}, record=nc.Record("r"))])
+    with pytest.raises(nc.DivergenceError, match="no steady state of E"):
+        nc.run(circuit, shown, progress=False)
+    tree = nc.run(circuit, shown, nc.Brian2(dt="1 ms"), progress=False)
+    np.testing.assert_allclose(tree["/populations/E"].ds["r"][:, 0], [0.3 * 50 / 5, 0.3 * 100 / 5], rtol=1e-9)
