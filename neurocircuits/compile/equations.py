@@ -113,9 +113,9 @@ def parse_equations(population: Population, functions: Mapping[str, Function]) -
         if name in parsed.dimensions:
             raise ValidationError(f"{owner}: {name!r} is both a variable and a parameter.")
         parsed.dimensions[name] = value.dimension
-    known = {*parsed.dimensions, NOISE, *(("t", "dt") if population.is_spiking else ())}
-    note = "" if population.is_spiking else _TIMELESS
     parsed.random = any(re.search(rf"\b({NOISE}|{'|'.join(RANDOM)})\b", text) for text in parsed.texts.values())
+    known, note = {*parsed.dimensions, NOISE}, "" if population.is_spiking else _TIMELESS
+    known |= {"t", "dt"} if population.is_spiking else {"dt"} if parsed.random else set()
     for part in (parsed.states, parsed.slow, parsed.subexpressions):
         for name, text in parsed.texts.items():
             if name in part:

@@ -25,7 +25,7 @@ from neurocircuits.engines.brian2_live import (
 from neurocircuits.engines.brian2_objects import PACE, bound_values, build_group, owned
 from neurocircuits.engines.brian2_spikes import spike_products
 from neurocircuits.engines.brian2_windows import TimedWindow, timed_windows
-from neurocircuits.engines.checks import check_all_sent, check_finite
+from neurocircuits.engines.checks import SentInTime, check_finite
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.held import HeldLearning
 from neurocircuits.engines.products import DenseProducts
@@ -58,6 +58,7 @@ class RuntimeSimulation(Simulation):
         self.distance = DistanceCheck(self, engine.tolerance)
         self.held = HeldLearning(plan, self.store, self.values, self.parameters)
         self.random = RandomState(streams, plan)
+        self._check_sent = SentInTime(plan, self.store, self.values)
         self._spiking = tuple(name for name, population in plan.populations.items() if population.is_spiking)
 
     # -- building ------------------------------------------------------------------------------------------------------
@@ -354,7 +355,7 @@ class RuntimeSimulation(Simulation):
         """Note the end of a presentation, then go on, pause or stop."""
         n_rows = self.engine.batch
         check_finite(self.values, int(next(iter(self._parts.values())).index[0]), self.distance.advice)
-        check_all_sent(self.plan, self.store, self.values, n_rows)
+        self._check_sent(n_rows)
         if self.learns():
             self.learner.presentation_end(self._scale)
         distance = self.distance(n_rows, self._recorded)

@@ -11,6 +11,9 @@ from neurocircuits.compile.plan import PathwayPlan, Plan
 from neurocircuits.engines.values import PopulationValues, WeightStore, contribution, presynaptic
 from neurocircuits.errors import DivergenceError, ValidationError
 
+_ROUNDING = 1e-9  # of the largest that is sent
+_PASSING = 1e-3  # of the largest rate
+
 
 def check_finite(values: Mapping[str, PopulationValues], row: int, advice: Callable[[], str]) -> None:
     """Refuse states that are not finite at the end of a row of the stimulus.
@@ -45,28 +48,49 @@ def check_sent(
     rate = max(float(abs(each["r"]).max()) for each in values.values() if "r" in each)
     sent = [k for k, term in enumerate(pathway.terms) if term.pre is not None and term.pre.text == "r_pre"]
     most = sum(rate * abs(scales[k]) * float(store.transmitted(pathway, k).max()) for k in sent)
-    if part.min() < -1e-9 * max(most, float(np.abs(part).max())):
-        raise ValidationError(
-            f"Synapses({pathway.name!r}): population {pathway.pre!r} sends negative values, which turns its sign "
-            f"around (it is {plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for "
-            "example 'dr/dt = (rectify(drive) - r)/tau : 1', or declare the circuit with dale='unconstrained'."
-        )
+    if part.min() < -_ROUNDING * max(most, float(np.abs(part).max())):
+        raise _turned_around(plan, pathway)
     return np.maximum(part, 0.0)
 
 
-def check_all_sent(plan: Plan, store: WeightStore, values: Mapping[str, PopulationValues], n_rows: int) -> None:
-    """Refuse graded cells that send negative values, under Dale's law; costs a product only where a rate is negative.
+class SentInTime:
+    """Refuse graded cells that send negative values at the end of a presentation, under Dale's law.
 
-    Raises
-    ------
-    ValidationError
-        If one does.
+    Rates that pass below 0 on their way to it, by less than a thousandth of the largest rate so far, are let through.
+    A product is taken only where a rate is negative.
     """
-    if plan.circuit.unconstrained:
-        return
-    for pathway in plan.pathways.values():
-        if pathway.events is not None or plan.populations[pathway.pre].is_source:
-            continue
-        factors = [presynaptic(term.pre, values[pathway.pre]) for term in pathway.terms]
-        if any(factor is not None and np.min(factor) < 0 for factor in factors):
-            check_sent(plan, store, values, pathway, contribution(pathway, store, values[pathway.pre], n_rows))
+
+    def __init__(self, plan: Plan, store: WeightStore, values: Mapping[str, PopulationValues]) -> None:
+        self.plan, self.store, self.values = plan, store, values
+        names = {p.pre for p in plan.pathways.values() if p.events is None and not plan.circuit.unconstrained}
+        self.names = [name for name in names if not plan.populations[name].is_source]
+        starts = [self.values[name].initial.get("r") for name in self.names]
+        self.largest = max((float(np.abs(start).max()) for start in starts if start is not None), default=0.0)
+
+    def __call__(self, n_rows: int) -> None:
+        """Check what is sent now.
+
+        Raises
+        ------
+        ValidationError
+            If it is negative.
+        """
+        if not self.names:
+            return
+        rates = [np.asarray(self.values[name]["r"]) for name in self.names if "r" in self.values[name]]
+        self.largest = max(self.largest, *(float(np.abs(rate).max()) for rate in rates)) if rates else self.largest
+        for pathway in self.plan.pathways.values():
+            if pathway.events is None and pathway.pre in self.names:
+                pre = self.values[pathway.pre]
+                factors = [presynaptic(term.pre, pre) for term in pathway.terms]
+                negative = any(each is not None and np.min(each) < -_PASSING * self.largest for each in factors)
+                if negative and contribution(pathway, self.store, pre, n_rows).min() < 0:
+                    raise _turned_around(self.plan, pathway)
+
+
+def _turned_around(plan: Plan, pathway: PathwayPlan) -> ValidationError:
+    return ValidationError(
+        f"Synapses({pathway.name!r}): population {pathway.pre!r} sends negative values, which turns its sign "
+        f"around (it is {plan.populations[pathway.pre].declaration.sign}). Rectify its rates, for "
+        "example 'dr/dt = (rectify(drive) - r)/tau : 1', or declare the circuit with dale='unconstrained'."
+    )
