@@ -27,6 +27,7 @@ from neurocircuits.engines.base import Feed, Observer, Readings, Simulation
 from neurocircuits.engines.brian2_objects import multiple, owned
 from neurocircuits.engines.brian2_program import Program
 from neurocircuits.engines.brian2_schedule import Schedule
+from neurocircuits.engines.checks import SentInTime
 from neurocircuits.engines.distance import DistanceCheck
 from neurocircuits.engines.products import DenseProducts
 from neurocircuits.engines.values import contribution, received
@@ -134,7 +135,8 @@ class StandaloneSimulation(Simulation):
         self._record: dict[str, Any] = {}
         self._row, self._position = 0, 0
         self._phase_number = -1
-        self._verdict: DivergenceError | None = None
+        self._verdict: DivergenceError | ValidationError | None = None
+        self._check_sent = SentInTime(plan, self.store, self.values)
 
     def prepare(self, protocol: Protocol) -> None:
         """Build the program, run it to its end and read its record.
@@ -218,6 +220,10 @@ class StandaloneSimulation(Simulation):
             self._row += 1
             self.products.hold()
             self.products()
+            try:
+                self._check_sent(1)
+            except ValidationError as error:
+                self._verdict = self._verdict or error
             distance = np.full(1, np.nan)
             if frozen and recording:
                 distance = self.distance(1, True)
