@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
@@ -75,6 +75,9 @@ class Corpus:
         set_ = object.__setattr__
         if isinstance(self.documents, str):
             self._refuse("documents", "a single text was given. Give a list of texts: [text].")
+        for k, document in enumerate(self.documents):
+            if not isinstance(document, Iterable):
+                self._refuse("documents", f"number {k} is {document!r}. Give texts or lists of words; leave out gaps.")
         documents = tuple(d if isinstance(d, str) else tuple(d) for d in self.documents)
         if len({isinstance(document, str) for document in documents}) > 1:
             self._refuse("documents", "texts and lists of words are mixed. Give one or the other.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ def from_file(path: str | os.PathLike[str], *, dtype: str = "float64") -> Datase
     path : path
         ``.npy``: an array of shape (n, n_features), or (n, height, width) for images; ``.npz``: such an array under
         ``values``, ``images``, ``data`` or ``X``, and labels under ``labels``, ``target`` or ``y`` if there are any;
-        ``.csv``: numbers separated by commas, a row for each stimulus, with or without a line of names.
+        ``.csv``: numbers separated by commas, a row for each stimulus, with or without a line of names, none of which
+        is a number.
     dtype : {"float64", "float32"}
         Type of the values.
 
@@ -46,8 +49,9 @@ def from_file(path: str | os.PathLike[str], *, dtype: str = "float64") -> Datase
         raise DataError(f"'{file}' does not exist.")
     try:
         values, labels = _read(file)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"'{file}' cannot be read as {file.suffix} of numbers: {error}.") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        what = str(error).partition("allow_pickle")[0] if "allow_pickle" in str(error) else str(error)
+        raise DataError(f"'{file}' cannot be read as {file.suffix} of numbers: {what.rstrip('. ')}.") from None
     if values.ndim < 2 or not values.size or values.dtype.kind not in "fiub":
         raise DataError(
             f"'{file}' holds an array of shape {values.shape} and type {values.dtype}; numbers of shape "
@@ -71,9 +75,11 @@ def _read(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if file.suffix == ".npy":
         return np.load(file, allow_pickle=False), None
     if file.suffix == ".csv":
-        with file.open(encoding="utf-8") as lines:
-            names = any(not _is_number(part) for part in lines.readline().split(","))
-        return np.loadtxt(file, delimiter=",", skiprows=int(names), ndmin=2), None
+        with file.open(encoding="utf-8-sig") as lines:  # Excel writes a mark of the encoding first
+            first = lines.readline().split(",")
+            lines.seek(0)
+            names = not any(_is_number(part) for part in first)
+            return np.loadtxt(lines, delimiter=",", skiprows=int(names), ndmin=2), None
     with np.load(file, allow_pickle=False) as arrays:
         values = next((arrays[name] for name in VALUES if name in arrays), None)
         if values is None:

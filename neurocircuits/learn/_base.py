@@ -16,6 +16,7 @@ from neurocircuits.declare.stimulus import Patterns
 from neurocircuits.engines.base import Feed, Readings, Simulation
 from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
+from neurocircuits.units import quantity
 
 
 class CircuitTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -44,7 +45,8 @@ class CircuitTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _images(self, X: Any, reset: bool) -> Any:
         """Return checked images, dense or CSR, in the precision that they have; ``reset`` notes their features."""
-        return validate_data(self, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_non_negative=True)
+        images = validate_data(self, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_non_negative=True)
+        return images.astype(np.float32) if images.dtype == np.float16 else images
 
     def _whole(self, name: str, least: int = 1) -> int:
         """Return a setting that must be a whole number."""
@@ -60,6 +62,14 @@ class CircuitTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             allowed = "positive number" if least is None else f"number of at least {least:g}"
             raise ValidationError(f"{type(self).__name__}.{name}: {value!r} is not a finite {allowed}.")
         return float(value)
+
+    def _rate(self, name: str) -> Any:
+        """Return a setting that must be a rate of learning of 0 or more."""
+        value, owner = getattr(self, name), f"{type(self).__name__}.{name}"
+        read = None if is_number(value) else quantity(value, owner)
+        if read is None or read.dimension != quantity("1 Hz").dimension or not 0 <= read.value < np.inf:
+            raise ValidationError(f"{owner}: {value!r} is not a rate of 0 or more. Write for example '0.5 Hz'.")
+        return value
 
 
 def seed_of(random_state: Any) -> int:

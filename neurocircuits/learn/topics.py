@@ -329,7 +329,7 @@ class DisynapticTopics(CircuitTransformer):
         if self.eta_excitatory is None:
             rate: Any = f"{min(_RATE, _SHARE / decay)!r} Hz"
         else:
-            rate = self.eta_excitatory
+            rate = self._rate("eta_excitatory")
             step = quantity(rate, "DisynapticTopics.eta_excitatory").value * decay
             if not step < 1:
                 raise ValidationError(
@@ -346,8 +346,8 @@ class DisynapticTopics(CircuitTransformer):
             gamma=gamma,
             kappa=kappa,
             eta_excitatory=rate,
-            eta_inhibitory=self.eta_inhibitory,
-            eta_gain=self.eta_gain,
+            eta_inhibitory=self._rate("eta_inhibitory"),
+            eta_gain=self._rate("eta_gain"),
             gain_floor=self._number("gain_floor"),
             initial_excitatory=largest_initial,
         )

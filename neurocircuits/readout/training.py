@@ -104,6 +104,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
         """
         torch = _torch()
         rows: Any
+        given = y
         rows, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self._check()
@@ -132,7 +133,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
             **{f"error_{name}": [] for name in watch or {}},
         }
         watched = {
-            name: (features, np.asarray(classes_seen)) if seen is X else self._seen(seen, classes_seen, torch)
+            name: (features, y) if seen is X and classes_seen is given else self._seen(seen, classes_seen, torch)
             for name, (seen, classes_seen) in (watch or {}).items()
         }
         n_rows = len(features)

@@ -31,6 +31,13 @@ def test_images_of_bytes_keep_their_shape_and_count_as_0_to_1(tmp_path: Path) ->
     np.testing.assert_allclose(data.values, images.reshape(4, -1) / 255, rtol=1e-6)
 
 
+@pytest.mark.parametrize("first", [b"", b"\xef\xbb\xbf", b"a,b,c\n", b"\xef\xbb\xbfa,b,c\n"])
+def test_only_a_line_of_names_is_left_out(tmp_path: Path, first: bytes) -> None:
+    """Rejects a first row that is lost to the mark that Excel writes before it."""
+    (tmp_path / "rows.csv").write_bytes(first + b"1,2,3\n4,5,6\n")
+    assert from_file(tmp_path / "rows.csv").values.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
 def save(path: Path, name: str, content: object) -> Path:
     if isinstance(content, bytes):
         (path / name).write_bytes(content)
@@ -53,6 +60,9 @@ def save(path: Path, name: str, content: object) -> Path:
         ("a.npz", {"weights": U}, "it holds weights, but none of values"),
         ("a.npz", {"X": U, "y": np.arange(3)}, "labels of shape (3,) do not fit 5 stimuli"),
         ("a.csv", b"1,2\n3,x\n", "cannot be read"),
+        ("a.csv", b"1,,3\n4,5,6\n", "cannot be read"),
+        ("a.csv", b"1,NA,3\n4,5,6\n", "could not convert string 'NA'"),
+        ("a.npz", b"PK\x03\x04 half of one", "cannot be read as .npz of numbers"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, name: str, content: object, words: str) -> None:

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 import neurocircuits as nc
 from neurocircuits import analysis
-from neurocircuits.learn import DisynapticFeatures
+from neurocircuits.learn import DisynapticFeatures, DisynapticTopics
 from neurocircuits.models import seung2018
 from neurocircuits.protocols import features
 
@@ -155,3 +155,19 @@ def test_images_that_are_all_the_same() -> None:
 def test_images_of_zeros_are_refused() -> None:
     with pytest.raises(nc.ValidationError, match="mean squared length of the rows is 0"):
         cells().fit(np.zeros((30, 12)))
+
+
+@pytest.mark.parametrize("name", ["eta_excitatory", "eta_inhibitory", "eta_gain"])
+@pytest.mark.parametrize("value", ["-1 Hz", 0.5, "2 mV"])
+@pytest.mark.parametrize("kind", [DisynapticFeatures, DisynapticTopics])
+def test_rates_of_learning_are_rates(kind: Any, name: str, value: Any) -> None:
+    """Rejects weights that grow without a limit, and an error of a population that the user never wrote."""
+    with pytest.raises(ValueError, match=rf"{kind.__name__}\.{name}: {value!r} is not a rate of 0 or more"):
+        kind(4, n_minibatches=2, **{name: value}).fit(np.random.default_rng(0).random((20, 6)))
+
+
+@pytest.mark.parametrize("kind", [DisynapticFeatures, DisynapticTopics])
+def test_half_precision_is_taken(kind: Any) -> None:
+    x = np.random.default_rng(0).random((40, 6)).astype(np.float16)
+    fitted = kind(4, n_minibatches=5, batch=10, random_state=0).fit(x)
+    np.testing.assert_allclose(fitted.transform(x), fitted.transform(x.astype(np.float32)))

@@ -139,6 +139,18 @@ def test_backprop_reaches_the_hidden_layer():
     assert control.score(X[1200:], y[1200:]) > 0.88
 
 
+def test_labels_to_watch_are_checked_and_shaped_as_those_to_fit():
+    """Rejects: labels that NumPy broadcasts against the answers, where the images are those that are fitted."""
+    X = np.random.default_rng(0).random((200, 4))
+    y = (X[:, 0] > 0.5).astype(int)
+    model = SigmoidClassifier(epochs=5, batch=10, random_state=0)
+    for labels in (y, y[:, None]):
+        fitted = model.fit(X, y, watch={"train": (X, labels)})
+        assert fitted.history_["error_train"][-1] == pytest.approx(1 - fitted.score(X, y))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(X, y, watch={"train": (X, y[:7])})
+
+
 def test_a_centred_control_is_one_that_learns_centred_inputs():
     """Rejects: a mean of the rows to predict, or one that is not subtracted from them or from those watched."""
     X, y = load_digits(return_X_y=True)
