@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurocircuits.datasets import from_file
+from neurocircuits.datasets import Corpus, from_file
 from neurocircuits.errors import DataError, ValidationError
 
 U = np.random.default_rng(0).random((5, 12))
@@ -74,3 +74,10 @@ def test_other_files_are_refused(tmp_path: Path, name: str, content: object, wor
 def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         from_file(save(tmp_path, "a.npy", np.array([[1.0, np.nan]])))
+
+
+@pytest.mark.parametrize("gap", [float("nan"), None, 1])
+def test_a_gap_among_documents_is_named(gap: object) -> None:
+    """A column of a table with a value missing."""
+    with pytest.raises(ValidationError, match=rf"Corpus\('gap'\)\.documents: number 1 is {gap}. Give texts"):
+        Corpus("gap", ["cat dog", gap])  # type: ignore[list-item]

@@ -395,10 +395,3 @@ def test_the_real_posts_are_cut_as_scikit_learn_cuts_them() -> None:
     for k in range(0, 7532, 7):
         text = reference.strip_newsgroup_footer(reference.strip_newsgroup_header(whole.documents[k]))
         assert cut[k] == reference.strip_newsgroup_quoting(text)
-
-
-@pytest.mark.parametrize("gap", [float("nan"), None, 1])
-def test_a_gap_among_documents_is_named(gap: Any) -> None:
-    """A column of a table with a value missing."""
-    with pytest.raises(ValidationError, match=rf"Corpus\('gap'\)\.documents: number 1 is {gap}. Give texts"):
-        Corpus("gap", ["cat dog", gap])
