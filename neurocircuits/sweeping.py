@@ -64,7 +64,8 @@ def sweep(
         If the grid is empty, a name is used twice, or ``measure`` returns other names, shapes or coordinates at some
         points.
     StorageError
-        If the folder holds another sweep, or a point of it cannot be read.
+        If the folder holds another sweep, a point of it cannot be read, or something is bound to ``measure`` that
+        cannot be told from others.
     RunError
         If ``measure`` fails somewhere, after all other points; ``tree`` holds what was measured, with NaN elsewhere.
     InterruptedRun
@@ -255,10 +256,16 @@ def _value(value: Any, above: tuple[int, ...]) -> Any:
         return [_value(each, above) for each in value]
     if isinstance(value, functools.partial) or inspect.isroutine(value):
         return None if id(value) in above else _described(value, above)
+    if inspect.ismodule(value):
+        return value.__name__
     try:
         return joblib.hash(value)
-    except Exception:  # noqa: BLE001, pickle raises all kinds for what it cannot keep
-        return f"{type(value).__module__}.{type(value).__qualname__}"
+    except Exception as error:  # pickle raises all kinds for what it cannot keep
+        raise StorageError(
+            f"sweep: what is bound to measure, a {type(value).__qualname__}, cannot be told from others of its kind "
+            f"({error}), so a store might hold another one's results. Give measure what it is made from, or leave out "
+            "store."
+        ) from error
 
 
 def _read(file: Path | None) -> xr.Dataset | None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,16 @@ def test_a_store_knows_what_is_bound_to_a_function(make: Any, tmp_path: Path) ->
     assert first.equals(nc.sweep(make(2.0), **given))
     with pytest.raises(nc.StorageError, match="other values bound to it"):
         nc.sweep(make(3.0), **given)
+
+
+def test_a_store_refuses_what_it_cannot_tell_from_others(tmp_path: Path) -> None:
+    """Two generators, locks or open files of one type are not the same."""
+    lock = threading.Lock()
+    with pytest.raises(nc.StorageError, match="a lock, cannot be told from others of its kind.*leave out store"):
+        nc.sweep(lambda a, seed: {"n": lock is not None}, {"a": [1]}, store=tmp_path / "kept", progress=False)
+    import math  # so that it is bound
+
+    assert nc.sweep(lambda a, seed: {"n": math.pi}, {"a": [1]}, store=tmp_path / "module", progress=False)["n"] > 3
 
 
 def test_plain_arrays_have_dimensions_of_their_own() -> None:

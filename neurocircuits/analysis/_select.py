@@ -20,6 +20,10 @@ Values = dict[str, tuple[Any, ...]]
 
 def members(tree: xr.DataTree, kind: str) -> dict[str, xr.DataTree]:
     """Return the groups of one kind ("populations", "synapses", "slow") that a tree has, by name."""
+    if not isinstance(tree, xr.DataTree):
+        raise ValidationError(
+            f"analysis: {type(tree).__name__} is no result tree. Give what run or load returned, an xarray.DataTree."
+        )
     return dict(tree.children[kind].children) if kind in tree.children else {}
 
 
@@ -28,7 +32,13 @@ def group(tree: xr.DataTree, kind: str, name: str) -> xr.Dataset:
     found = members(tree, kind)
     if name not in found:
         raise ValidationError(f"the tree has no group '/{kind}/{name}'; it has {kind}: {listed(found)}.")
-    return found[name].to_dataset()
+    data = found[name].to_dataset()
+    lost = [dim for dim in ("time", "unit") if dim in data.coords and data[dim].ndim == 0]
+    if lost:
+        raise ValidationError(
+            f"'/{kind}/{name}' was reduced to one {lost[0]}. Keep it as a dimension: tree.isel({lost[0]}=[...])."
+        )
+    return data
 
 
 def samples(
@@ -61,7 +71,8 @@ def samples(
     Raises
     ------
     ValidationError
-        If the population, a variable or the phase is not in the tree, or if the phase is not given and not unique.
+        If the population, a variable or the phase is not in the tree, if the phase is not given and not unique, or if a
+        sample is NaN.
     """
     data = group(tree, "populations", population)
     missing = [name for name in variables if name not in data.data_vars]
@@ -81,7 +92,36 @@ def samples(
             f"population '{population}' was not recorded in a phase '{phase}'; recorded phases: {listed(names)}."
         )
     data = data[list(variables)].isel(time=np.flatnonzero(phases == (names[0] if phase is None else phase)))
-    return data.isel(time=last_of_presentation(data)) if ends and "time_in_presentation" in data.coords else data
+    data = data.isel(time=last_of_presentation(data)) if ends and "time_in_presentation" in data.coords else data
+    for variable in variables:
+        check_no_nan(data[variable].values, f"population '{population}': {variable}")
+    return data
+
+
+def check_no_nan(values: Array, what: str) -> None:
+    """Raise a ValidationError if some values are NaN: nothing that is counted or ranked among them would be right."""
+    n = int(np.isnan(values).sum()) if np.issubdtype(values.dtype, np.inexact) else 0
+    if n:
+        where = ", ".join(map(str, np.argwhere(np.isnan(values))[0]))
+        raise ValidationError(
+            f"{what} is NaN in {n} of {values.size} places, the first at [{where}]. Leave those presentations or units "
+            "out, or find where they came from."
+        )
+
+
+def check_shapes(owner: str, **arrays: tuple[Any, str]) -> None:
+    """Raise a ValidationError unless arrays, each with its dimensions such as "time unit", agree in their sizes."""
+    sizes: dict[str, int] = {}
+    for array, dims in arrays.values():
+        names, shape = dims.split(), np.shape(array)
+        if names[0] == "...":
+            names, shape = names[1:], shape[max(len(shape) - len(names) + 1, 0) :]
+        if len(names) != len(shape) or any(
+            sizes.setdefault(*pair) != pair[1] for pair in zip(names, shape, strict=True)
+        ):
+            given = ", ".join(f"{name} {np.shape(each)}" for name, (each, _) in arrays.items())
+            needed = ", ".join(f"{name} ({', '.join(of.split())})" for name, (_, of) in arrays.items())
+            raise ValidationError(f"{owner}: {given} do not fit; give {needed}.")
 
 
 def last_of_presentation(data: xr.Dataset) -> Array:
@@ -155,6 +195,8 @@ def active(rates: Array, threshold: float = ACTIVE) -> Array:
     At a steady state silent cells are exactly zero. In continuous time their rates decay exponentially and never are,
     so that ``r > 0`` would call every cell active; the fraction makes both engines comparable and is free of scale.
     """
+    if not threshold >= 0:
+        raise ValidationError(f"threshold = {threshold} must be a fraction >= 0 of the root mean square rate.")
     if rates.size == 0:
         return np.zeros(rates.shape, bool)
     return rates > threshold * np.sqrt(np.mean(np.square(rates, dtype=float)))

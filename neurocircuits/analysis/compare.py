@@ -94,6 +94,11 @@ def difference(a: Array, b: Array, axis: int | tuple[int, ...] | None = None) ->
         infinite if only a is zero), ``correlation`` (Pearson, NaN if either does not vary). The first two are in the
         unit of the arrays.
 
+    Raises
+    ------
+    ValidationError
+        If the shapes differ.
+
     Examples
     --------
     >>> import numpy as np
@@ -102,6 +107,8 @@ def difference(a: Array, b: Array, axis: int | tuple[int, ...] | None = None) ->
     (1.0, 4.0)
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.shape != b.shape:
+        raise ValidationError(f"difference: a {a.shape} and b {b.shape}; give arrays of one shape.")
     rms, size = (np.sqrt(np.mean(x**2, axis=axis)) for x in (b - a, a))
     relative = np.where(rms == 0, 0.0, np.where(size == 0, np.inf, ratio(rms, size)))
     centred_a, centred_b = (x - np.mean(x, axis=axis, keepdims=True) for x in (a, b))

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
-from neurocircuits.analysis._select import Array, Values, labelled, ratio
+from neurocircuits.analysis._select import Array, Values, check_no_nan, labelled, ratio
 from neurocircuits.errors import ValidationError
 
 
@@ -27,7 +27,7 @@ def collapse(currents: Array) -> dict[str, float]:
     Raises
     ------
     ValidationError
-        If there are no currents.
+        If there are no currents, or some are NaN.
 
     Notes
     -----
@@ -66,7 +66,7 @@ def wins(currents: Array) -> Array:
     Raises
     ------
     ValidationError
-        If there are no currents.
+        If there are no currents, or some are NaN.
     """
     x = _currents(currents, "wins")
     return np.bincount(x.argmax(axis=1), minlength=x.shape[1])
@@ -134,7 +134,7 @@ def class_votes(currents: Array, labels: Array) -> xr.Dataset:
     Raises
     ------
     ValidationError
-        If there are no currents, or not one label for each presentation.
+        If there are no currents, some are NaN, or there is not one label for each presentation.
     """
     x, names = _currents(currents, "class_votes"), np.asarray(labels)
     if names.shape != (len(x),):
@@ -156,4 +156,5 @@ def _currents(currents: Array, owner: str) -> Array:
     x = np.asarray(currents)
     if x.ndim != 2 or not x.size:
         raise ValidationError(f"{owner}: currents of shape {x.shape} are not (n_presentations, n_units).")
+    check_no_nan(x, f"{owner}: currents")
     return x

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.fft import irfft, next_fast_len, rfft
 
-from neurocircuits.analysis._select import Array, Values, labelled, ratio, samples, units_of
+from neurocircuits.analysis._select import Array, Values, check_shapes, labelled, ratio, samples, units_of
 from neurocircuits.declare.checks import check_numbers
 from neurocircuits.errors import ValidationError
 
@@ -106,8 +106,14 @@ def correlation_peak(lags: Array, correlation: Array) -> tuple[Any, Any]:
     peak, lag : float, or ndarray of shape (unit,)
         Of equal peaks the one at the shortest lag; NaN if nothing varies. The lag is resolved to the sampling interval;
         1 to 5 ms are typical of circuits whose inhibition is disynaptic.
+
+    Raises
+    ------
+    ValidationError
+        If the shapes do not fit.
     """
     values, lags = np.asarray(correlation, float), np.asarray(lags, float)
+    check_shapes("correlation_peak", lags=(lags, "lag"), correlation=(values, "lag unit"[: 3 + 5 * (values.ndim > 1)]))
     filled = np.where(np.isnan(values), -np.inf, values)
     peak = filled.max(axis=0)
     size = np.abs(lags).reshape(-1, *[1] * (values.ndim - 1))

@@ -131,6 +131,7 @@ def pearson_matrix(rates: Array) -> Array:
 
 def off_diagonal(matrix: Array) -> Array:
     """Return the entries above the diagonal of a symmetric matrix (n, n), one per pair, shape (n (n - 1) / 2,)."""
+    matrix = np.asarray(matrix)
     return matrix[np.triu_indices_from(matrix, k=1)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from neurocircuits.analysis._select import Array, Values, labelled, samples, slow, weights
+from neurocircuits.analysis._select import Array, Values, check_shapes, labelled, samples, slow, weights
 from neurocircuits.errors import ValidationError
 
 
@@ -62,9 +62,13 @@ def settling_time(
 def settled_after(times: Array, rates: Array, tolerance: float = 0.01) -> float:
     """Return the first of times (m,) from which on max_i |r_i - r_i(end)| <= tolerance max_i |r_i(end)| holds.
 
-    Rates are (m, n). Where all last rates are zero, the largest rate of the presentation is the scale.
+    Rates are (m, n), m at least 1; a ValidationError says so. Where all last rates are zero, the largest rate of the
+    presentation is the scale.
     """
     r = np.asarray(rates, float)
+    check_shapes("settled_after", times=(times, "m"), rates=(r, "m n"))
+    if not r.size:
+        raise ValidationError("settled_after: no samples; give one or more.")
     scale = np.abs(r[-1]).max() or np.abs(r).max()
     outside = np.flatnonzero(np.abs(r - r[-1]).max(axis=1) > tolerance * scale)
     return float(times[outside[-1] + 1 if outside.size else 0])
@@ -205,7 +209,7 @@ def stability(A: Array, gain: Array | float, tau: float, tolerance: float = 0.01
     Raises
     ------
     ValidationError
-        If gain or tau is not positive, or the shapes do not fit.
+        If gain or tau is not positive, A is not finite, or the shapes do not fit.
 
     Notes
     -----
@@ -232,6 +236,8 @@ def stability(A: Array, gain: Array | float, tau: float, tolerance: float = 0.01
         raise ValidationError(f"stability: gain {divisor.shape} must be positive, one value per column of A {a.shape}.")
     if not tau > 0:
         raise ValidationError(f"stability: tau = {tau} must be positive, in seconds.")
+    if a.ndim != 2 or not np.isfinite(a).all():
+        raise ValidationError(f"stability: A {a.shape} must be (n_I, n_E) and finite.")
     singular = np.linalg.svd(a / np.sqrt(divisor), compute_uv=False)
     s = float(singular.max(initial=0.0))
     modes = singular[singular > 1e-12 * max(s, 1.0)]

@@ -7,7 +7,18 @@ import math
 import numpy as np
 import xarray as xr
 
-from neurocircuits.analysis._select import ACTIVE, Array, Values, active, labelled, ratio, samples, units_of, weights
+from neurocircuits.analysis._select import (
+    ACTIVE,
+    Array,
+    Values,
+    active,
+    check_shapes,
+    labelled,
+    ratio,
+    samples,
+    units_of,
+    weights,
+)
 from neurocircuits.errors import ValidationError
 
 
@@ -189,13 +200,21 @@ def selectivity_measures(rates: Array, labels: Array) -> tuple[Array, Array, Arr
     explained : ndarray (n,)
         Squared correlation ratio sum_k T_k (m_k - m)^2 / sum_t (r_t - m)^2; NaN for units that do not vary.
 
+    Raises
+    ------
+    ValidationError
+        If the shapes do not fit, or there is one class only.
+
     Notes
     -----
     The index is the usual contrast of preferred and other responses, a choice of this package and of no one paper. With
     few presentations per class both are biased upwards; compare with shuffled labels.
     """
     r = np.asarray(rates, float)
+    check_shapes("selectivity_measures", rates=(r, "T n"), labels=(labels, "T"))
     classes, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if classes.size < 2:
+        raise ValidationError(f"selectivity_measures: {classes.size} class among the labels; two or more are compared.")
     member = np.eye(classes.size)[which]
     response = (member.T @ r / counts[:, np.newaxis]).T
     best = response.max(axis=1)

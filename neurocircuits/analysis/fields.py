@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurocircuits.analysis._select import check_shapes
 from neurocircuits.errors import ValidationError
 
 _SPECTRUM = 32  # pixels to which a field is padded
@@ -147,11 +148,22 @@ def reconstruction_error(images: ArrayLike, counts: ArrayLike, fields: ArrayLike
         Root mean square difference, each sum scaled to the standard deviation 1: 0 for equal images, 1 where nothing
         fires, the square root of 2 where there is no relation.
 
+    Raises
+    ------
+    ValidationError
+        If the shapes do not fit.
+
     References
     ----------
     King, Zylberberg, DeWeese (2013), J. Neurosci. 33:5475-5485, figure 4.
     """
     shown = np.asarray(images, float)
+    check_shapes(
+        "reconstruction_error",
+        images=(shown, "n_samples n_pixels"),
+        counts=(counts, "n_samples n_units"),
+        fields=(fields, "n_units n_pixels"),
+    )
     sums = np.asarray(counts, float) @ np.asarray(fields, float)
     size = sums.std(axis=1, keepdims=True)
     sums = np.divide(sums, size, out=np.zeros_like(sums), where=size > 0)

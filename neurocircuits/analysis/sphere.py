@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurocircuits.analysis._select import Array, Values, group, labelled, ratio
+from neurocircuits.analysis._select import Array, Values, check_shapes, group, labelled, ratio
 from neurocircuits.errors import ValidationError
 
 TOLERANCE = 0.01
@@ -130,8 +130,16 @@ def scale_free_currents(weights: Array, image: Array, p: float) -> Array:
     -------
     ndarray, shape (..., n_units)
         NaN for rows of zeros.
+
+    Raises
+    ------
+    ValidationError
+        If the shapes do not fit, or p is not positive.
     """
     w = np.asarray(weights, float)
+    check_shapes("scale-free currents", weights=(w, "... n_units n_inputs"), image=(image, "n_inputs"))
+    if not p > 0:
+        raise ValidationError(f"scale-free currents: p = {p!r} must be a positive number.")
     current = (w * np.abs(w) ** (p - 2)) @ np.asarray(image, float)
     return np.asarray(ratio(current, sphere_norms(w, p) ** ((p - 1) / p)))
 
@@ -155,6 +163,11 @@ def lyapunov(weights: Array, image: Array, p: float, g: float | Array | Callable
     -------
     float or ndarray, shape (...)
         One value for each snapshot.
+
+    Raises
+    ------
+    ValidationError
+        If the shapes do not fit, or p is not positive.
 
     References
     ----------

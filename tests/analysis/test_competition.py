@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
@@ -278,3 +281,10 @@ def test_permuted_pixels_permute_rows_and_change_no_error() -> None:
     np.testing.assert_array_equal(errors[1], errors[0])
     assert 0 < len(errors[0]) < 200
     np.testing.assert_allclose(analysis.row_sparseness(found[1]), analysis.row_sparseness(found[0]), atol=1e-10)
+
+
+@pytest.mark.parametrize("measure", [analysis.collapse, analysis.wins, lambda x: analysis.class_votes(x, [0, 1])])
+def test_currents_that_are_nan_win_nothing(measure: Callable[[Any], Any]) -> None:
+    """NumPy's argmax prefers NaN to every number."""
+    with pytest.raises(ValidationError, match=r"currents is NaN in 1 of 4 places, the first at \[1, 0\]"):
+        measure(np.array([[1.0, 2.0], [np.nan, 1.0]]))

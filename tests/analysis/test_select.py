@@ -175,3 +175,65 @@ def test_recorded_units_keep_their_numbers(name: str) -> None:
     chosen = {v: data[v].values[:, [3, 1]] for v in ("r", "excitation", "inhibition")}
     part = make_tree(**chosen, unit=[3, 1], w=np.ones((2, 4, 9)), a=np.ones((2, 2, 4)), gain=np.ones((2, 2)))
     assert OF_POPULATIONS[name](part)["unit"].values.tolist() == [3, 1]
+
+
+# --- what cannot be measured
+
+
+@pytest.mark.parametrize("name", ["ei_balance", "decorrelation", "activity", "sparseness"])
+def test_rates_that_are_nan_are_refused(name: str) -> None:
+    """Rejects counts in which NaN is a silent cell, and the advice to raise the input."""
+    rates = np.ones((5, 3))
+    rates[2, 1] = np.nan
+    with pytest.raises(ValidationError, match=r"population 'E': r is NaN in 1 of 15 places, the first at \[2, 1\]"):
+        OF_POPULATIONS[name](make_tree(r=rates))
+
+
+def test_thresholds_are_fractions() -> None:
+    for threshold in (np.nan, -1.0):
+        with pytest.raises(ValidationError, match="threshold = .* must be a fraction >= 0"):
+            analysis.activity(make_tree(r=np.ones((5, 3))), threshold=threshold)
+
+
+def test_trees_that_lost_a_dimension_are_told_from_trees_without_a_recording() -> None:
+    tree = make_tree(r=np.ones((5, 3)))
+    with pytest.raises(ValidationError, match=r"'/populations/E' was reduced to one time.*tree.isel\(time=\[...\]\)"):
+        analysis.activity(tree.isel(time=-1))
+    assert analysis.activity(tree.isel(time=[-1]))["n_silent"] == 0
+    with pytest.raises(ValidationError, match="Dataset is no result tree"):
+        analysis.activity(tree["/populations/E"].to_dataset())
+
+
+ONES = np.ones((4, 3))
+UNEQUAL: dict[str, tuple[Callable[[], Any], str]] = {
+    "selectivity_measures": (
+        lambda: analysis.selectivity_measures(ONES, [0, 1]),
+        r"rates \(4, 3\), labels \(2,\) do not fit; give rates \(T, n\), labels \(T\)",
+    ),
+    "one class": (lambda: analysis.selectivity_measures(ONES, [1] * 4), "1 class among the labels; two or more"),
+    "reconstruction_error": (lambda: analysis.reconstruction_error(ONES, ONES, np.ones((2, 3))), "give images"),
+    "settled_after": (lambda: analysis.settled_after(np.arange(3), ONES), "do not fit; give times"),
+    "nothing settled": (lambda: analysis.settled_after(np.arange(0), ONES[:0]), "no samples"),
+    "correlation_peak": (
+        lambda: analysis.correlation_peak(np.arange(3), ONES),
+        r"lags \(lag\), correlation \(lag, unit\)",
+    ),
+    "difference": (lambda: analysis.difference(ONES, ONES[0]), r"a \(4, 3\) and b \(3,\); give arrays of one shape"),
+    "scale_free_currents": (lambda: analysis.scale_free_currents(ONES, np.ones(4), 3), r"image \(n_inputs\)"),
+    "lyapunov": (lambda: analysis.lyapunov(ONES, np.ones(3), 0), "p = 0 must be a positive number"),
+    "stability": (lambda: analysis.stability(np.nan * ONES, 1.0, 0.01), "must be .n_I, n_E. and finite"),
+}
+
+
+@pytest.mark.parametrize("case", UNEQUAL)
+def test_arrays_that_do_not_fit_are_named(case: str) -> None:
+    measure, words = UNEQUAL[case]
+    with pytest.raises(ValidationError, match=words):
+        measure()
+
+
+def test_leading_dimensions_are_free() -> None:
+    """One layer of rows, and snapshots of it."""
+    snapshots = np.random.default_rng(0).random((2, 4, 3))
+    many = analysis.scale_free_currents(snapshots, np.ones(3), 2)
+    np.testing.assert_allclose(many[1], analysis.scale_free_currents(snapshots[1], np.ones(3), 2))
