@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from neurocircuits import analysis, datasets
-from neurocircuits.declare.rules import Rule
+from neurocircuits.declare.rule import Rule
 from neurocircuits.declare.spike_rules import Vogels
 from neurocircuits.engines.brian2_engine import Brian2
 from neurocircuits.figures import _learning as learning

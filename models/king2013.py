@@ -38,7 +38,8 @@ import numpy as np
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.connectivity import AllToAll
 from neurocircuits.declare.population import Population
-from neurocircuits.declare.rules import CorrelationMeasuring, Rule
+from neurocircuits.declare.rule import Rule
+from neurocircuits.declare.rules import CorrelationMeasuring
 from neurocircuits.declare.synapses import Synapses
 from neurocircuits.declare.weights import Given
 from neurocircuits.errors import ValidationError

@@ -21,7 +21,8 @@ from typing import Any
 
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.population import Population
-from neurocircuits.declare.rules import AntiHebbian, Hebbian, Rule
+from neurocircuits.declare.rule import Rule
+from neurocircuits.declare.rules import AntiHebbian, Hebbian
 from neurocircuits.declare.steps import Cap
 from neurocircuits.declare.synapses import Synapses
 from neurocircuits.declare.weights import Tied, Uniform

@@ -17,6 +17,7 @@ _HOME = {
     "neurocircuits.declare.population": ("Population",),
     "neurocircuits.declare.interventions": ("Clamp", "Scale"),
     "neurocircuits.declare.protocol": ("Phase", "Protocol", "Record", "Window"),
+    "neurocircuits.declare.rule": ("Rule",),
     "neurocircuits.declare.rules": (
         "AntiHebbian",
         "BCM",
@@ -26,7 +27,6 @@ _HOME = {
         "Krotov",
         "LateralAntiHebbian",
         "Oja",
-        "Rule",
     ),
     "neurocircuits.declare.short_term": ("ShortTerm", "TsodyksMarkram"),
     "neurocircuits.declare.spike_rules": ("PairSTDP", "Vogels"),
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from neurocircuits.declare.interventions import Clamp, Scale  # noqa: F401
     from neurocircuits.declare.population import Population as Population
     from neurocircuits.declare.protocol import Phase, Protocol, Record, Window  # noqa: F401
+    from neurocircuits.declare.rule import Rule as Rule
     from neurocircuits.declare.rules import (  # noqa: F401
         BCM,
         AntiHebbian,
@@ -76,7 +77,6 @@ if TYPE_CHECKING:
         Krotov,
         LateralAntiHebbian,
         Oja,
-        Rule,
     )
     from neurocircuits.declare.short_term import ShortTerm, TsodyksMarkram  # noqa: F401
     from neurocircuits.declare.spike_rules import PairSTDP, Vogels  # noqa: F401

@@ -107,7 +107,7 @@ def learn(
         n_topics = min(N_TOPICS, max(2, n_known // DOCUMENTS_PER_TOPIC))
     if n_topics > n_known:
         raise ValidationError(
-            f"{corpus!r}: {n_topics} topics were asked for, but only {n_known} of its documents have words. "
+            f"{corpus!r}: only {n_known} of its documents have words, fewer than the {n_topics} topics to be learned. "
             + (f"Ask for fewer: --topics {n_known // 2}." if n_known > 1 else "Topics need more documents than one.")
         )
     own |= {"n_components": n_topics, "random_state": seed, "verbose": True}

@@ -10,7 +10,7 @@ from neurocircuits.compile.expressions import RANDOM, RULES_SEE, check_names, pa
 from neurocircuits.compile.plan import EventPlan
 from neurocircuits.declare.functions import Function
 from neurocircuits.declare.population import Population
-from neurocircuits.declare.rules import Rule
+from neurocircuits.declare.rule import Rule
 from neurocircuits.declare.synapses import Synapses
 from neurocircuits.errors import UnitError, ValidationError, listed
 from neurocircuits.units import DIMENSIONLESS, Dimension, unit_text

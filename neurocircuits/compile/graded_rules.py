@@ -10,7 +10,7 @@ from neurocircuits.compile.expressions import RULES_SEE, Expression, check_names
 from neurocircuits.compile.plan import Aggregate, RulePlan
 from neurocircuits.compile.separable import separate
 from neurocircuits.declare.functions import AGGREGATES, LAYER, Function
-from neurocircuits.declare.rules import Rule
+from neurocircuits.declare.rule import Rule
 from neurocircuits.declare.steps import PerUnit
 from neurocircuits.declare.synapses import Synapses
 from neurocircuits.errors import UnitError, ValidationError, listed

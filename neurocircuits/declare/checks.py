@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurocircuits.errors import ValidationError
+from neurocircuits.units import quantity
 
 
 def is_number(value: Any) -> bool:
@@ -71,6 +72,19 @@ def check_numbers(owner: str, **values: Any) -> None:
     for name, value in values.items():
         if not is_number(value) or not np.isfinite(value):
             raise ValidationError(f"{owner}: {name} is {value!r}, not a finite number.")
+
+
+def check_not_negative(owner: str, **values: Any) -> None:
+    """Refuse quantities that are negative or not finite.
+
+    Raises
+    ------
+    ValidationError
+        If a value is.
+    """
+    for name, value in values.items():
+        if not 0 <= quantity(value, f"{owner}: {name}").value < np.inf:
+            raise ValidationError(f"{owner}: {name} = {value!r}; 0 or more is needed, and finite.")
 
 
 def number_pair(value: Any, owner: str) -> tuple[float, float]:

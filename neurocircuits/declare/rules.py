@@ -1,110 +1,13 @@
-"""Plasticity rules: text for the drift of a weight, and a catalogue of published rules written with it.
-
-Names in the drift: ``w`` (magnitude; the signed value in unconstrained circuits and pairs), ``x_pre`` and ``x_post``
-for any variable, input or sub-expression ``x`` of the two populations, ``dale`` (+1 or -1 of the source), ``n_pre``,
-``n_post``, the rule's parameters, aggregates and population terms. The drift is a rate of change, in units of the
-weight per second.
-"""
+"""A catalogue of published rules of graded synapses, written as text for `neurocircuits.declare.rule.Rule`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from neurocircuits.declare.checks import check_numbers, is_whole
-from neurocircuits.declare.functions import check_identifier
-from neurocircuits.declare.serialise import FrozenMap, declaration
+from neurocircuits.declare.checks import check_not_negative, check_numbers, is_whole
+from neurocircuits.declare.rule import Rule
 from neurocircuits.declare.steps import Euler, Step
 from neurocircuits.errors import ValidationError
-from neurocircuits.units import quantity, seconds
-
-
-@declaration
-@dataclass(frozen=True)
-class Rule:
-    """Declare how the weights of a pathway learn.
-
-    Parameters
-    ----------
-    drift : str
-        Right-hand side of dw/dt.
-    parameters : mapping of str to quantity
-        Constants of the texts.
-    aggregates : mapping of str to str
-        Sums over one side, ``"sum_over_pre(...)"`` (a value per target) or ``"sum_over_post(...)"`` (a value per
-        source).
-    terms : mapping of str to str
-        Population terms, values that need the whole layer: expressions with ``ranked(x_post, k)`` (1 for the unit with
-        the k-th largest value, 0 for others), ``winner(x_post)`` and ``total(x_post)``.
-    traces : mapping of str to (str, str or quantity)
-        Low-pass variables of an event form, ``name: (side, tau)``: 1 is added with each spike of a unit of that side
-        (``"pre"`` or ``"post"``), and what there is decays with the time constant, a quantity or the name of a
-        parameter. A spike arrives at the synapse after its delay; the trace of ``"pre"`` counts it from then on, that
-        of ``"post"`` counts a spike from just after the changes that it causes.
-    on_pre, on_post : str or None
-        Event form, for spiking populations: what ``w`` becomes when a spike arrives and when the postsynaptic unit
-        fires, a statement such as ``"w += eta*(fired - alpha)"``.
-    step : Step
-        How the mean drift becomes a change.
-    fixed_point : str
-        What holds where the rule is at rest, for documentation.
-    source : str
-        Author, year, equation.
-    potential : str
-        What of the drift, but for the product of rates, is the gradient of, where there is such a thing.
-
-    Raises
-    ------
-    ValidationError
-        If neither drift nor event form is given, or a name is reserved or used twice.
-    """
-
-    drift: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=FrozenMap)
-    aggregates: Mapping[str, str] = field(default_factory=FrozenMap)
-    terms: Mapping[str, str] = field(default_factory=FrozenMap)
-    traces: Mapping[str, Any] = field(default_factory=FrozenMap)
-    on_pre: str | None = None
-    on_post: str | None = None
-    step: Step = field(default_factory=Euler)
-    fixed_point: str = ""
-    source: str = ""
-    potential: str = ""
-
-    def __post_init__(self) -> None:
-        owner = f"Rule({self.drift!r})"
-        if not (self.drift or self.on_pre or self.on_post):
-            raise ValidationError(f"{owner}: give a drift, for example 'eta*(r_post*r_pre - w)', or an event form.")
-        names: list[str] = [*self.parameters, *self.aggregates, *self.terms, *self.traces]
-        for name in names:
-            check_identifier(name, owner)
-            if names.count(name) > 1:
-                raise ValidationError(f"{owner}: the name {name!r} is used twice.")
-        parameters = {key: quantity(value, f"{owner}.parameters[{key!r}]") for key, value in self.parameters.items()}
-        object.__setattr__(self, "parameters", FrozenMap(parameters))
-        traces = {}
-        for name, given in self.traces.items():
-            if not isinstance(given, tuple | list) or len(given) != 2 or given[0] not in ("pre", "post"):
-                raise ValidationError(f"{owner}.traces[{name!r}]: {given!r} is not ('pre' or 'post', time constant).")
-            known = isinstance(given[1], str) and given[1] in parameters
-            time = seconds(parameters[given[1]] if known else given[1], f"{owner}.traces[{name!r}]")
-            tau = given[1] if known else time
-            if not time > 0:
-                raise ValidationError(f"{owner}.traces[{name!r}]: the time constant {given[1]!r} is not positive.")
-            traces[name] = (given[0], tau)
-        object.__setattr__(self, "traces", FrozenMap(traces))
-        for name in ("aggregates", "terms"):
-            object.__setattr__(self, name, FrozenMap(getattr(self, name)))
-        if not isinstance(self.step, Step):
-            raise ValidationError(
-                f"{owner}.step: {self.step!r} is not a step. Use Euler, LargestChange, Cap or PerUnit."
-            )
-
-    @property
-    def has_events(self) -> bool:
-        """Whether the rule has an event form, which synapses that transmit spikes then learn by."""
-        return bool(self.on_pre or self.on_post)
 
 
 def Hebbian(eta: Any, gamma: float = 1.0, kappa: float = 0.0, step: Step = Euler()) -> Rule:  # noqa: N802
@@ -122,10 +25,16 @@ def Hebbian(eta: Any, gamma: float = 1.0, kappa: float = 0.0, step: Step = Euler
     step : Step
         How the mean drift becomes a change.
 
+    Raises
+    ------
+    ValidationError
+        If a value is negative.
+
     References
     ----------
     Yang, Luther and Seung (2020), slides, Delta W; Seung (2018), arXiv:1812.11581.
     """
+    check_not_negative("Hebbian", eta=eta, gamma=gamma, kappa=kappa)
     return Rule(
         "eta*(r_post*r_pre - gamma*w - kappa*incoming)",
         parameters={"eta": eta, "gamma": gamma, "kappa": kappa},
@@ -158,7 +67,7 @@ def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler(), *, div
     Raises
     ------
     ValidationError
-        Unless 0 < p < q.
+        Unless 0 < p < q, or if ``eta`` is negative.
 
     References
     ----------
@@ -166,6 +75,7 @@ def AntiHebbian(eta: Any, p: float, q: float = 1.0, step: Step = Euler(), *, div
     """
     if not 0 < p < q:
         raise ValidationError(f"AntiHebbian: p = {p!r} and q = {q!r}; 0 < p < q is needed.")
+    check_not_negative("AntiHebbian", eta=eta)
     competing = "outgoing" if diverging else "incoming"
     return Rule(
         f"eta*(r_post*r_pre - (q**2 - p**2)*w - p**2*{competing})",
@@ -192,11 +102,17 @@ def LateralAntiHebbian(eta: Any, p: float, step: Step = Euler()) -> Rule:  # noq
     step : Step
         How the mean drift becomes a change.
 
+    Raises
+    ------
+    ValidationError
+        If ``eta`` is negative.
+
     References
     ----------
     Seung and Zung (2017), arXiv:1704.00646, Delta L. Foldiak (1990), Biol. Cybern. 64:165-170, Delta w, has the same
     between outputs of 0 and 1.
     """
+    check_not_negative("LateralAntiHebbian", eta=eta)
     return Rule(
         "eta*(r_post*r_pre - p**2)",
         parameters={"eta": eta, "p": p},
@@ -219,10 +135,16 @@ def Oja(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
     step : Step
         How the mean drift becomes a change.
 
+    Raises
+    ------
+    ValidationError
+        If ``eta`` is negative.
+
     References
     ----------
     Oja (1982), J. Math. Biol. 15:267-273, eq. 3, doi:10.1007/BF00275687.
     """
+    check_not_negative("Oja", eta=eta)
     return Rule(
         "eta*r_post*(r_pre - r_post*w)",
         parameters={"eta": eta},
@@ -246,10 +168,16 @@ def CorrelationMeasuring(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
     step : Step
         How the mean drift becomes a change.
 
+    Raises
+    ------
+    ValidationError
+        If ``eta`` is negative.
+
     References
     ----------
     King, Zylberberg, DeWeese (2013), J. Neurosci. 33:5475-5485, doi:10.1523/JNEUROSCI.4188-12.2013.
     """
+    check_not_negative("CorrelationMeasuring", eta=eta)
     return Rule(
         "eta*(r_post*r_pre - mean_post*mean_pre*(1 + w))",
         parameters={"eta": eta},
@@ -272,10 +200,16 @@ def Foldiak(eta: Any, step: Step = Euler()) -> Rule:  # noqa: N802
     step : Step
         How the mean drift becomes a change.
 
+    Raises
+    ------
+    ValidationError
+        If ``eta`` is negative.
+
     References
     ----------
     Foldiak (1990), Biol. Cybern. 64:165-170, doi:10.1007/BF02331346, Delta q.
     """
+    check_not_negative("Foldiak", eta=eta)
     return Rule(
         "eta*r_post*(r_pre - w)",
         parameters={"eta": eta},
@@ -304,7 +238,7 @@ def BCM(eta: Any, epsilon: float = 0.0, step: Step = Euler()) -> Rule:  # noqa: 
     Raises
     ------
     ValidationError
-        If ``epsilon`` is negative.
+        If ``eta`` or ``epsilon`` is negative.
 
     References
     ----------
@@ -312,8 +246,7 @@ def BCM(eta: Any, epsilon: float = 0.0, step: Step = Euler()) -> Rule:  # noqa: 
     where it changes sign. Law and Cooper (1994), PNAS 91:7797-7801, divides by the threshold, so that cells that have
     become selective, with large rates and thresholds, do not learn faster than others.
     """
-    if not epsilon >= 0:
-        raise ValidationError(f"BCM: epsilon = {epsilon!r}; a decay of 0 or more is needed.")
+    check_not_negative("BCM", eta=eta, epsilon=epsilon)
     return Rule(
         "eta*(r_post*(r_post - theta_post)/theta_post*r_pre - epsilon*w)",
         parameters={"eta": eta, "epsilon": epsilon},
@@ -365,11 +298,12 @@ def Krotov(  # noqa: N802
     ----------
     Krotov and Hopfield (2019), arXiv:1806.10181, eq. 2 and section 3; fig. 2 for g.
     """
-    check_numbers("Krotov", p=p, R=R, delta=delta)
+    check_numbers("Krotov", p=p, R=R)
+    check_not_negative("Krotov", delta=delta, eta=eta)
     if not p >= 2:
         raise ValidationError(f"Krotov: p = {p!r}; at least 2 is needed, or the metric |w|**(p - 2) diverges at w = 0.")
-    if not R > 0 or not delta >= 0:
-        raise ValidationError(f"Krotov: R = {R!r} and delta = {delta!r}; R > 0 and delta >= 0 are needed.")
+    if not R > 0:
+        raise ValidationError(f"Krotov: R = {R!r} is not positive.")
     if (k is None) == (h_star is None):
         raise ValidationError("Krotov: give either k, to rank units by current, or h_star, a threshold of activity.")
     parameters = {"eta": eta, "delta": delta, "scale": float(R) ** p}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurocircuits.declare.rules import Rule
+from neurocircuits.declare.checks import check_not_negative
+from neurocircuits.declare.rule import Rule
 from neurocircuits.errors import ValidationError
 from neurocircuits.units import DIMENSIONLESS, Quantity, quantity, seconds
 
@@ -29,15 +30,14 @@ def Vogels(eta: Any, target: Any, tau: Any = "20 ms") -> Rule:  # noqa: N802
     Raises
     ------
     ValidationError
-        If the target is negative or ``tau`` is not positive.
+        If ``eta`` or the target is negative, or ``tau`` is not positive.
 
     References
     ----------
     Vogels, Sprekeler, Zenke, Clopath and Gerstner (2011), Science 334:1569-1573, doi:10.1126/science.1211095.
     """
     rate = quantity(target, "Vogels: target")
-    if not rate.value >= 0:
-        raise ValidationError(f"Vogels: target {target!r} is negative; a rate is 0 or more.")
+    check_not_negative("Vogels", eta=eta, target=target)
     plain = rate.dimension == DIMENSIONLESS
     return Rule(
         f"2*eta*tau*r_pre*(r_post - target){'*Hz**2' if plain else ''}",
@@ -75,9 +75,7 @@ def PairSTDP(  # noqa: N802
     ----------
     Song, Miller and Abbott (2000), Nat. Neurosci. 3:919-926, doi:10.1038/78829.
     """
-    for name, value in (("a_plus", a_plus), ("a_minus", a_minus)):
-        if not quantity(value, f"PairSTDP: {name}").value >= 0:
-            raise ValidationError(f"PairSTDP: {name} {value!r} is negative; it is the size of a change.")
+    check_not_negative("PairSTDP", a_plus=a_plus, a_minus=a_minus)
     times = {"tau_plus": _time("PairSTDP: tau_plus", tau_plus), "tau_minus": _time("PairSTDP: tau_minus", tau_minus)}
     return Rule(
         parameters={"a_plus": a_plus, "a_minus": a_minus, **times},

@@ -10,7 +10,7 @@ from typing import Any
 from neurocircuits.declare.checks import is_number, number_pair, numeric_array
 from neurocircuits.declare.connectivity import AllToAll, Connectivity
 from neurocircuits.declare.functions import check_identifier
-from neurocircuits.declare.rules import Rule
+from neurocircuits.declare.rule import Rule
 from neurocircuits.declare.serialise import FrozenArray, declaration
 from neurocircuits.declare.short_term import ShortTerm
 from neurocircuits.declare.weights import Constant, Given, Normalise, Paired, Symmetric, Tied, Weights

@@ -6,7 +6,8 @@ learned as arrays; the estimators can stand in pipelines and grid searches.
 
 from __future__ import annotations
 
-from neurocircuits.learn.competing import CollapseWarning, CompetingHiddenUnits
+from neurocircuits.learn._base import CollapseWarning
+from neurocircuits.learn.competing import CompetingHiddenUnits
 from neurocircuits.learn.disynaptic import DisynapticFeatures
 from neurocircuits.learn.topics import DisynapticTopics
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -17,6 +18,31 @@ from neurocircuits.engines.base import Feed, Readings, Simulation
 from neurocircuits.errors import ValidationError
 from neurocircuits.randomness import Streams
 from neurocircuits.units import quantity
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+class CollapseWarning(UserWarning):
+    """A layer collapsed: a few units take everything and the others are silent, or nothing keeps units apart."""
+
+
+def undone_if_it_fails(learn: _Method) -> _Method:
+    """Let a method that learns leave an estimator as it was if it ends in an error: unfitted, or as fitted before."""
+
+    @functools.wraps(learn)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return learn(self, *args, **kwargs)
+        except BaseException as error:
+            if not isinstance(error, Warning):  # one that was made an error comes after what was learned
+                vars(self).clear()
+                vars(self).update(before)
+                if "_live" in before:
+                    self._live = None  # it may have gone on
+            raise
+
+    return method  # type: ignore[return-value]
 
 
 class CircuitTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -42,6 +68,10 @@ class CircuitTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: arrays, not the simulation that stays open between calls of `partial_fit`."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_live"}
 
     def _images(self, X: Any, reset: bool) -> Any:
         """Return checked images, dense or CSR, in the precision that they have; ``reset`` notes their features."""
@@ -75,6 +105,8 @@ class CircuitTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 def seed_of(random_state: Any) -> int:
     """Return the seed of a run: a whole number as it is, otherwise one that is drawn."""
     if is_whole(random_state):
+        if random_state < 0:
+            raise ValidationError(f"random_state: {random_state!r} is negative. Give a whole number from 0, or None.")
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 

@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
+from neurocircuits.analysis.features import activity
 from neurocircuits.analysis.weights import duplicate_pairs
 from neurocircuits.compile.compiler import compile_circuit
 from neurocircuits.engines.base import Simulation
 from neurocircuits.engines.steady_state import SteadyState
 from neurocircuits.errors import ValidationError
-from neurocircuits.learn._base import responses
+from neurocircuits.learn._base import CircuitTransformer, CollapseWarning, responses
 from neurocircuits.models import seung2018
 from neurocircuits.randomness import Streams
 from neurocircuits.simulation import Watcher
 
 LEARNING_TOLERANCE = 0.01  # mean drifts over a batch forgive so much
 _TOLERANCE = 1e-9  # every row is solved exactly, so that it does not depend on its batch
+_SILENT = 0.5  # share of cells that no input excites, above which a layer counts as collapsed
+
+
+class DisynapticTransformer(CircuitTransformer):
+    """Base of the transformers on the disynaptic circuit.
+
+    Attributes
+    ----------
+    inhibitory_components_ : ndarray, shape (n_inhibitory, n_excitatory)
+        Weights from E to I cells.
+    gain_ : ndarray, shape (n_excitatory,)
+        Divisive gains.
+    tree_ : xarray.DataTree
+        The run of `fit`, whose phase "probe" shows inputs with plasticity off.
+    """
+
+    inhibitory_components_: np.ndarray
+    gain_: np.ndarray
+    tree_: xr.DataTree | None
+
+    def _keep(self, tree: xr.DataTree) -> None:
+        """Keep what was learned in a run, and warn if it is of no use."""
+        self.tree_ = tree
+        self.components_ = tree["/synapses/S_to_E"].ds["w"].values[-1].copy()
+        self.gain_ = np.exp(tree["/slow/E"].ds["log_gain"].values[-1])
+        found = tree["/synapses/E_to_I"].ds["w"].values[-1].copy() if "E_to_I" in tree["/synapses"].children else None
+        self.inhibitory_components_ = np.zeros((0, len(self.components_))) if found is None else found
+        silent = float(activity(tree, "E", "probe")["silent"].mean())
+        remedies = []
+        if silent > _SILENT:
+            remedies.append(f"{silent:.0%} of the excitatory cells are silent for all inputs: lower eta_excitatory")
+        if found is not None and not found.any():
+            remedies.append(
+                "all weights onto inhibitory cells are 0, so nothing keeps cells apart: lower eta_inhibitory"
+            )
+        if remedies:
+            warnings.warn(
+                f"{type(self).__name__}: {'; '.join(remedies)}, or kappa or p, or learn longer.",
+                CollapseWarning,
+                stacklevel=4,
+            )
 
 
 def unit_power(inputs: Any, owner: str) -> float:

@@ -20,7 +20,14 @@ from neurocircuits.declare.weights import Given, Weights
 from neurocircuits.engines.base import Simulation
 from neurocircuits.engines.steady_state import SteadyState
 from neurocircuits.errors import ValidationError
-from neurocircuits.learn._base import CircuitTransformer, present, responses, seed_of
+from neurocircuits.learn._base import (
+    CircuitTransformer,
+    CollapseWarning,
+    present,
+    responses,
+    seed_of,
+    undone_if_it_fails,
+)
 from neurocircuits.learn._products import rectified_products
 from neurocircuits.models import krotov2019
 from neurocircuits.randomness import Streams
@@ -30,10 +37,7 @@ _PATHWAY = "S_to_E"
 _LOOKED_AT = 2000  # images by which a layer is judged after it was fitted
 _WINS_ALL = 0.9
 _SILENT = 0.5
-
-
-class CollapseWarning(UserWarning):
-    """A layer of competing units collapsed: a few units take everything, the others are silent."""
+_ROOM = 1e8  # between images and the smallest and largest numbers, for sums and products of currents
 
 
 class CompetingHiddenUnits(CircuitTransformer):
@@ -91,7 +95,8 @@ class CompetingHiddenUnits(CircuitTransformer):
     Raises
     ------
     ValidationError
-        On fitting, if a setting is not allowed. It is a ValueError, as are errors on images.
+        On fitting, if a setting is not allowed, or images are too small or large for ``dtype``. It is a ValueError, as
+        are errors on images. The estimator stays as it was.
 
     Warns
     -----
@@ -166,6 +171,7 @@ class CompetingHiddenUnits(CircuitTransformer):
         self.random_state = random_state
         self.verbose = verbose
 
+    @undone_if_it_fails
     def fit(self, X: Any, y: Any = None) -> CompetingHiddenUnits:
         """Learn from the initial weights on.
 
@@ -193,6 +199,7 @@ class CompetingHiddenUnits(CircuitTransformer):
         self._warn_of_collapse(images)
         return self
 
+    @undone_if_it_fails
     def partial_fit(self, X: Any, y: Any = None) -> CompetingHiddenUnits:
         """Learn from images, shown once with a constant step, from the present weights on.
 
@@ -235,10 +242,6 @@ class CompetingHiddenUnits(CircuitTransformer):
         check_is_fitted(self)
         return rectified_products(self._images(X, reset=False), self.components_, self._number("power"))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: arrays, not the simulation that stays open between calls of `partial_fit`."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_live"}
-
     # -- the circuit ---------------------------------------------------------------------------------------------------
 
     def _circuit(self, size: float | Linear, initial: Weights | None) -> Circuit:
@@ -269,6 +272,13 @@ class CompetingHiddenUnits(CircuitTransformer):
         return SteadyState(batch=self._whole("batch"), dtype=self.dtype)
 
     def _shown(self, images: Any) -> Stimulus:
+        largest, info = float(images.max()), np.finfo(self._engine().dtype)
+        low, high = float(info.tiny) * _ROOM, float(info.max) / _ROOM
+        if largest and not low <= largest <= high:
+            raise ValidationError(
+                f"CompetingHiddenUnits: the largest value of the images is {largest:.3g}; currents in {self.dtype} "
+                f"need one between {low:.1g} and {high:.1g}. Divide the images by it, which changes nothing else."
+            )
         stimulus = Patterns(images)
         return stimulus.shuffled() if self.shuffle else stimulus
 
@@ -312,5 +322,5 @@ class CompetingHiddenUnits(CircuitTransformer):
                 f"larger weights (such as initial=Normal(0.0, 10.0)), take fewer epochs ({self.epochs}), or try "
                 "another random_state.",
                 CollapseWarning,
-                stacklevel=3,
+                stacklevel=4,
             )

@@ -9,8 +9,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.engines.steady_state import SteadyState
-from neurocircuits.learn._base import CircuitTransformer, seed_of
-from neurocircuits.learn._disynaptic import LEARNING_TOLERANCE, initial_excitatory, rates_at_rest, unit_power
+from neurocircuits.learn._base import seed_of, undone_if_it_fails
+from neurocircuits.learn._disynaptic import (
+    LEARNING_TOLERANCE,
+    DisynapticTransformer,
+    initial_excitatory,
+    rates_at_rest,
+    unit_power,
+)
 from neurocircuits.models import seung2018
 from neurocircuits.protocols import features
 from neurocircuits.simulation import run
@@ -18,7 +24,7 @@ from neurocircuits.simulation import run
 _PROBED = 2000
 
 
-class DisynapticFeatures(CircuitTransformer):
+class DisynapticFeatures(DisynapticTransformer):
     """Learn features as rates of excitatory cells that inhibit each other only through a few inhibitory cells.
 
     Hebbian synapses bring in the images, anti-Hebbian ones from E to I (tied to those from I to E) keep the cells
@@ -76,7 +82,13 @@ class DisynapticFeatures(CircuitTransformer):
     Raises
     ------
     ValidationError
-        On fitting, if a setting is not allowed or all images are zero. It is a ValueError, as are errors on images.
+        On fitting, if a setting is not allowed or all images are zero. It is a ValueError, as are errors on images. The
+        estimator stays as it was.
+
+    Warns
+    -----
+    CollapseWarning
+        On `fit`, if no image excites most of the cells, or all weights onto inhibitory cells are lost.
 
     See Also
     --------
@@ -147,6 +159,7 @@ class DisynapticFeatures(CircuitTransformer):
         self.random_state = random_state
         self.verbose = verbose
 
+    @undone_if_it_fails
     def fit(self, X: Any, y: Any = None) -> DisynapticFeatures:
         """Learn from the initial weights on.
 
@@ -177,14 +190,8 @@ class DisynapticFeatures(CircuitTransformer):
         )
         engine = SteadyState(batch=batch, learning_tolerance=LEARNING_TOLERANCE)
         tree = run(circuit, protocol, engine, seed_of(self.random_state), progress=bool(self.verbose))
-        self.scale_, self.n_iter_, self.tree_ = scale, n_minibatches, tree
-        self.components_ = tree["/synapses/S_to_E"].ds["w"].values[-1].copy()
-        self.inhibitory_components_ = (
-            tree["/synapses/E_to_I"].ds["w"].values[-1].copy()
-            if self._whole("n_inhibitory", 0)
-            else np.zeros((0, len(self.components_)))
-        )
-        self.gain_ = np.exp(tree["/slow/E"].ds["log_gain"].values[-1])
+        self.scale_, self.n_iter_ = scale, n_minibatches
+        self._keep(tree)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

@@ -17,8 +17,15 @@ from neurocircuits.declare.stimulus import Patterns, Stimulus
 from neurocircuits.engines.base import Simulation
 from neurocircuits.engines.steady_state import SteadyState
 from neurocircuits.errors import ValidationError
-from neurocircuits.learn._base import CircuitTransformer, present, seed_of
-from neurocircuits.learn._disynaptic import LEARNING_TOLERANCE, initial_excitatory, rates_at_rest, renewing, unit_power
+from neurocircuits.learn._base import present, seed_of, undone_if_it_fails
+from neurocircuits.learn._disynaptic import (
+    LEARNING_TOLERANCE,
+    DisynapticTransformer,
+    initial_excitatory,
+    rates_at_rest,
+    renewing,
+    unit_power,
+)
 from neurocircuits.models import seung2018
 from neurocircuits.randomness import Streams
 from neurocircuits.simulation import Watcher, run
@@ -30,7 +37,7 @@ _LOOKS, _FIRST, _LAST = 15, 0.3, 0.6  # how often fit looks for topics that are 
 _RATE, _SHARE = 0.2, 0.5  # of the words: 1/s, unless that is more than this share of the step limit
 
 
-class DisynapticTopics(CircuitTransformer):
+class DisynapticTopics(DisynapticTransformer):
     """Learn topics as the weights of excitatory cells that inhibit each other only through a few inhibitory cells.
 
     Each word has a sensory cell, each topic an excitatory one. Hebbian synapses raise the correlation of topics and
@@ -99,7 +106,12 @@ class DisynapticTopics(CircuitTransformer):
     ------
     ValidationError
         On fitting, if a setting is not allowed, all documents are empty, or the step of the weights would be too large.
-        It is a ValueError, as are errors on documents.
+        It is a ValueError, as are errors on documents. The estimator stays as it was.
+
+    Warns
+    -----
+    CollapseWarning
+        On `fit`, if no document excites most of the topics, or all weights onto inhibitory cells are lost.
 
     See Also
     --------
@@ -195,6 +207,7 @@ class DisynapticTopics(CircuitTransformer):
         even = np.full_like(self.components_, 1.0 / self.components_.shape[1])
         return np.divide(self.components_, sums, out=even, where=sums > 0)
 
+    @undone_if_it_fails
     def fit(self, X: Any, y: Any = None) -> DisynapticTopics:
         """Learn from the initial weights on.
 
@@ -214,8 +227,7 @@ class DisynapticTopics(CircuitTransformer):
         n_minibatches, batch = self._whole("n_minibatches"), self._whole("batch")
         scale = unit_power(documents, "DisynapticTopics")
         circuit = self._circuit(0, initial_excitatory(documents, scale, self._number("q")))
-        n_documents = documents.shape[0]
-        passes, rest = divmod(n_minibatches, -(-n_documents // batch))
+        passes, rest = divmod(n_minibatches, -(-documents.shape[0] // batch))
         shown = self._shown(documents, scale)
         phases = []
         if passes:
@@ -225,9 +237,7 @@ class DisynapticTopics(CircuitTransformer):
         if rest:
             phases.append(
                 Phase(
-                    "learn_rest",
-                    {"S": shown.take(rest * batch)},
-                    plasticity=self._slowing(n_minibatches - rest, rest),
+                    "learn_rest", {"S": shown.take(rest * batch)}, plasticity=self._slowing(n_minibatches - rest, rest)
                 )
             )
         probe = Patterns(documents[:_PROBED], duration=_SECONDS, scale=scale)
@@ -244,16 +254,11 @@ class DisynapticTopics(CircuitTransformer):
             watch_every=max(1, n_minibatches // _LOOKS) * batch,
         )
         self._live = None
-        self._seed, self.scale_, self.n_iter_, self.tree_ = seed, scale, n_minibatches, tree
-        self.components_ = tree["/synapses/S_to_E"].ds["w"].values[-1].copy()
-        self.inhibitory_components_ = (
-            tree["/synapses/E_to_I"].ds["w"].values[-1].copy()
-            if self._n_inhibitory()
-            else np.zeros((0, len(self.components_)))
-        )
-        self.gain_ = np.exp(tree["/slow/E"].ds["log_gain"].values[-1])
+        self._seed, self.scale_, self.n_iter_ = seed, scale, n_minibatches
+        self._keep(tree)
         return self
 
+    @undone_if_it_fails
     def partial_fit(self, X: Any, y: Any = None) -> DisynapticTopics:
         """Learn from documents, shown once, from the present weights on: for a corpus that comes in parts.
 
@@ -309,10 +314,6 @@ class DisynapticTopics(CircuitTransformer):
         check_is_fitted(self)
         documents = csr_array(self._images(X, reset=False))
         return rates_at_rest(documents, self.components_, self.inhibitory_components_, self.gain_, self.scale_)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: arrays, not the simulation that stays open between calls of `partial_fit`."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_live"}
 
     # -- the circuit ---------------------------------------------------------------------------------------------------
 

@@ -131,8 +131,14 @@ USAGE = {
     "unknown setting of the words": (("texts", "--set", "words.max_d=1"), "Did you mean max_df"),
 }
 PACKAGE = {
-    "one document": (("one",), r"2 topics were asked for, but only 1 of its documents have words. Topics need more"),
-    "K above the documents": (("texts", "-k", "9"), "9 topics were asked for, but only 8 of its documents.*--topics 4"),
+    "one document": (
+        ("one",),
+        r"only 1 of its documents have words, fewer than the 2 topics to be learned. Topics need more",
+    ),
+    "K above the documents": (
+        ("texts", "-k", "9"),
+        "only 8 of its documents have words, fewer than the 9 topics.*--topics 4",
+    ),
     "empty documents": (("blank",), "holds 1 documents, all of them empty"),
     "empty vocabulary": (("stops",), r"empty vocabulary.*English stop words; other settings are --set words.key"),
     "words cut away": (("texts", "--set", "words.max_df=0.01"), "cannot be turned into counts of words"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.datasets import load_digits
 
 import neurocircuits as nc
 from neurocircuits import analysis
-from neurocircuits.learn import DisynapticFeatures, DisynapticTopics
+from neurocircuits.learn import CollapseWarning, DisynapticFeatures, DisynapticTopics
 from neurocircuits.models import seung2018
 from neurocircuits.protocols import features
 
@@ -94,6 +95,7 @@ def test_one_constant_scales_all_images() -> None:
     np.testing.assert_allclose(np.mean((fitted.scale_ * x) ** 2 * 12), 1.0, rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::neurocircuits.learn.CollapseWarning")
 def test_initial_weights_give_cells_their_power() -> None:
     x = images(400, 50)
     fitted = cells(n_excitatory=100, n_minibatches=1, q=2.0).fit(x)
@@ -142,6 +144,7 @@ def test_settings_of_learning_do_not_matter_to_what_was_learned() -> None:
     np.testing.assert_array_equal(fitted.transform(images()), r)
 
 
+@pytest.mark.filterwarnings("ignore::neurocircuits.learn.CollapseWarning")
 def test_images_that_are_all_the_same() -> None:
     """Cells without inhibition learn nothing but that image; with it the circuit settles all the same."""
     x = np.tile(images(1), (30, 1))
@@ -171,3 +174,19 @@ def test_half_precision_is_taken(kind: Any) -> None:
     x = np.random.default_rng(0).random((40, 6)).astype(np.float16)
     fitted = kind(4, n_minibatches=5, batch=10, random_state=0).fit(x)
     np.testing.assert_allclose(fitted.transform(x), fitted.transform(x.astype(np.float32)))
+
+
+@pytest.mark.filterwarnings("error::neurocircuits.learn.CollapseWarning")
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"eta_excitatory": "20 Hz"}, "9.% of the excitatory cells are silent for all inputs: lower eta_excitatory"),
+        ({"eta_inhibitory": "50 Hz"}, "all weights onto inhibitory cells are 0.*lower eta_inhibitory"),
+        ({}, ""),
+    ],
+)
+def test_a_circuit_that_learned_nothing_of_use_is_reported(settings: dict[str, Any], words: str) -> None:
+    estimator = DisynapticFeatures(n_excitatory=16, n_inhibitory=4, n_minibatches=200, random_state=0, **settings)
+    with pytest.raises(CollapseWarning, match=words) if words else nullcontext():
+        estimator.fit(load_digits().data)
+    assert estimator.components_.shape == (16, 64)  # also where warnings are errors

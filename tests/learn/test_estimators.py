@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -260,7 +261,7 @@ BAD_SETTINGS = [
     ("competing", {"initial": "ones"}, "initial: str is not an array of numbers"),
     ("competing", {"initial": np.full((6, 12), np.nan)}, "not finite"),
     ("competing", {"dtype": "float16"}, "dtype: 'float16'"),
-    ("competing", {"random_state": -1}, "seed: -1"),
+    ("competing", {"random_state": -1}, "random_state: -1"),
     ("competing", {"random_state": "seed"}, "cannot be used to seed"),
     ("disynaptic", {"n_excitatory": 0}, "n_excitatory: 0"),
     ("disynaptic", {"n_inhibitory": -1}, "n_inhibitory: -1"),
@@ -280,3 +281,49 @@ def test_bad_settings_are_refused_on_fitting(name: str, settings: dict[str, Any]
         estimator.fit(images())
     assert isinstance(caught.value, nc.ValidationError) or settings == {"random_state": "seed"}
     assert not hasattr(estimator, "components_")
+
+
+# --- what fails leaves no trace
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("competing", "fit"), ("competing", "partial_fit"), ("disynaptic", "fit")]
+)
+def test_a_refused_fit_leaves_an_estimator_as_it_was(name: str, method: str) -> None:
+    """Rejects one that counts as fitted by what it noted of images before it refused a setting."""
+    fresh = clone(SMALL[name]).set_params(batch=-1)
+    with pytest.raises(nc.ValidationError, match="batch"):
+        getattr(fresh, method)(images())
+    with pytest.raises(NotFittedError):
+        fresh.transform(images())
+    fitted = clone(SMALL[name]).fit(images())
+    before = fitted.transform(images())
+    with pytest.raises(nc.ValidationError, match="batch"):
+        getattr(fitted.set_params(batch=-1), method)(images())
+    with pytest.raises(ValueError, match="Negative values"):
+        getattr(fitted, method)(-images(n_features=9))
+    assert fitted.n_features_in_ == 12
+    np.testing.assert_array_equal(fitted.transform(images()), before)
+
+
+def test_learning_goes_on_after_a_refused_pass() -> None:
+    """The simulation that stays open may have gone on before an error."""
+    straight, other = (clone(SMALL["competing"]).partial_fit(images()) for _ in range(2))
+    with pytest.raises(ValueError, match="features"):
+        other.partial_fit(images(n_features=9))
+    np.testing.assert_array_equal(
+        other.partial_fit(images(seed=1)).components_, straight.partial_fit(images(seed=1)).components_
+    )
+
+
+@pytest.mark.parametrize(("scale", "dtype"), [(1e-60, "float32"), (1e39, "float32"), (1e-304, "float64")])
+def test_images_beyond_the_precision_are_refused(scale: float, dtype: str) -> None:
+    """Rejects rows that never learn, and currents that overflow."""
+    with pytest.raises(nc.ValidationError, match=f"in {dtype} need one between .* Divide the images by it"):
+        clone(SMALL["competing"]).set_params(dtype=dtype).fit(scale * images())
+
+
+def test_seeds_are_not_negative() -> None:
+    for estimator in SMALL.values():
+        with pytest.raises(nc.ValidationError, match="random_state: -1 is negative"):
+            clone(estimator).set_params(random_state=-1).fit(images())

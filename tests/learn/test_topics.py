@@ -308,6 +308,7 @@ def test_documents_that_are_all_empty_are_refused_unless_something_was_learned()
     assert np.isfinite(fitted.partial_fit(empty).components_).all()
 
 
+@pytest.mark.filterwarnings("ignore::neurocircuits.learn.CollapseWarning")
 @pytest.mark.parametrize("n", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_fewer_documents_than_topics(n: int) -> None:
     """No error: topics are copies of documents, the same or silent ones. Of one document all that are active are it."""
@@ -355,7 +356,7 @@ BAD_SETTINGS = [
     ({"eta_gain": "fast"}, "fast"),
     ({"gain_floor": 2.0}, "gain_floor 2.0"),
     ({"duplicates": -1}, "duplicates: -1"),
-    ({"random_state": -1}, "seed: -1"),
+    ({"random_state": -1}, "random_state: -1"),
 ]
 
 

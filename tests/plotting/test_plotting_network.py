@@ -11,7 +11,7 @@ from matplotlib.patches import ArrowStyle, Circle, FancyArrowPatch
 
 from neurocircuits.declare.circuit import Circuit
 from neurocircuits.declare.population import Population
-from neurocircuits.declare.rules import Rule
+from neurocircuits.declare.rule import Rule
 from neurocircuits.declare.synapses import Synapses
 from neurocircuits.declare.weights import Tied
 from neurocircuits.plotting import EXCITATORY, INHIBITORY, NEUTRAL, network
