@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from neurocircuits.declare.checks import is_whole
 from neurocircuits.declare.protocol import Phase, Protocol, Record, Window
 from neurocircuits.declare.stimulus import Patterns, Stimulus
+from neurocircuits.errors import ValidationError
 
 
 def protocol(
@@ -52,7 +54,16 @@ def protocol(
         Time step of that.
     restart : bool
         Whether fast variables start each presentation from their initial values.
+
+    Raises
+    ------
+    ValidationError
+        If ``n_learn`` or ``n_probe`` is no whole number, from 0 and 1.
     """
+    if not is_whole(n_learn) or n_learn < 0 or not is_whole(n_probe) or n_probe < 1:
+        raise ValidationError(
+            f"features.protocol: n_learn = {n_learn!r} and n_probe = {n_probe!r} must be whole numbers, from 0 and 1."
+        )
     timetable = () if settle is None else (Window(settle, False, step=step), Window(duration, hold=True, step=duration))
     shared: dict[str, Any] = {"timetable": timetable, "restart": restart}
     images: Stimulus = Patterns(values, labels=labels, duration=duration, scale=scale)

@@ -1,10 +1,11 @@
-"""A user's own stimuli from a file: NumPy arrays or comma-separated numbers."""
+"""A user's own stimuli from a file: NumPy arrays, or tables of numbers."""
 
 from __future__ import annotations
 
 import os
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from neurocircuits.datasets.dataset import Dataset
 from neurocircuits.errors import DataError
 
-SUFFIXES = (".npy", ".npz", ".csv")
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SUFFIXES = (".npy", ".npz", *DELIMITERS)
 VALUES, LABELS = ("values", "images", "data", "X", "x"), ("labels", "target", "y")
 
 
@@ -25,8 +27,8 @@ def from_file(path: str | os.PathLike[str], *, dtype: str = "float64") -> Datase
     path : path
         ``.npy``: an array of shape (n, n_features), or (n, height, width) for images; ``.npz``: such an array under
         ``values``, ``images``, ``data`` or ``X``, and labels under ``labels``, ``target`` or ``y`` if there are any;
-        ``.csv``: numbers separated by commas, a row for each stimulus, with or without a line of names, none of which
-        is a number.
+        ``.csv`` and ``.tsv``: numbers separated by commas or tabs, a row for each stimulus, with or without a line of
+        names, none of which is a number. Endings count in any case.
     dtype : {"float64", "float32"}
         Type of the values.
 
@@ -43,7 +45,7 @@ def from_file(path: str | os.PathLike[str], *, dtype: str = "float64") -> Datase
         If a value is not finite.
     """
     file = Path(path).expanduser()
-    if file.suffix not in SUFFIXES:
+    if file.suffix.lower() not in SUFFIXES:
         raise DataError(f"'{file}': files of stimuli end in {', '.join(SUFFIXES)}. Save the array with numpy.save.")
     if not file.is_file():
         raise DataError(f"'{file}' does not exist.")
@@ -72,19 +74,38 @@ def from_file(path: str | os.PathLike[str], *, dtype: str = "float64") -> Datase
 
 
 def _read(file: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    if file.suffix == ".npy":
+    suffix = file.suffix.lower()
+    if suffix == ".npy":
         return np.load(file, allow_pickle=False), None
-    if file.suffix == ".csv":
+    if suffix in DELIMITERS:
         with file.open(encoding="utf-8-sig") as lines:  # Excel writes a mark of the encoding first
-            first = lines.readline().split(",")
+            names = not any(_is_number(part) for part in lines.readline().split(DELIMITERS[suffix]))
             lines.seek(0)
-            names = not any(_is_number(part) for part in first)
-            return np.loadtxt(lines, delimiter=",", skiprows=int(names), ndmin=2), None
+            try:
+                return np.loadtxt(lines, delimiter=DELIMITERS[suffix], skiprows=int(names), ndmin=2), None
+            except ValueError as error:
+                lines.seek(0)
+                raise ValueError(_first_problem(lines, DELIMITERS[suffix], names) or str(error)) from None
     with np.load(file, allow_pickle=False) as arrays:
         values = next((arrays[name] for name in VALUES if name in arrays), None)
         if values is None:
             raise ValueError(f"it holds {', '.join(arrays.files) or 'nothing'}, but none of {', '.join(VALUES)}")
         return values, next((arrays[name] for name in LABELS if name in arrays), None)
+
+
+def _first_problem(lines: Iterable[str], delimiter: str, names: bool) -> str:
+    """Return which line of a table is none of numbers, counted from 1 as an editor does, and why."""
+    width = 0
+    for number, line in enumerate(lines, 1):
+        parts = line.partition("#")[0].split(delimiter)
+        if (names and number == 1) or not any(part.strip() for part in parts):
+            continue
+        for column, part in enumerate(parts, 1):
+            if not _is_number(part):
+                return f"line {number}, column {column}: {part.strip()!r} is no number"
+        if len(parts) != (width := width or len(parts)):
+            return f"line {number} has {len(parts)} columns, those before have {width}"
+    return ""
 
 
 def _is_number(text: Any) -> bool:

@@ -58,7 +58,7 @@ def corpus(
     DataError
         If there are no documents, or something cannot be read; the message names file, place and remedy.
     ValidationError
-        If there is no such encoding, or columns are named for a folder.
+        If there is no such encoding, ``pattern`` is empty or absolute, or columns are named for a folder.
 
     Examples
     --------
@@ -83,6 +83,8 @@ def corpus(
 
 
 def _folder(folder: Path, pattern: str, encoding: str, errors: str) -> Corpus:
+    if not pattern or Path(pattern).is_absolute():
+        raise ValidationError(f"corpus: pattern {pattern!r} is none of names of files in '{folder}', such as '*.txt'.")
     files = sorted(path for path in folder.rglob(pattern) if path.is_file())
     if not files:
         raise DataError(f"'{folder}' has no file {pattern!r}. Name others by pattern=..., for example pattern='*'.")

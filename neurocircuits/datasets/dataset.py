@@ -112,7 +112,10 @@ class Dataset:
         return len(self.stored)
 
     def __getitem__(self, rows: slice | ArrayLike) -> Dataset:
-        """Return the data set of some rows: a slice (shares memory), row numbers or a mask."""
+        """Return the data set of some rows: a slice (shares memory), row numbers or a mask.
+
+        A ValidationError says if there are no such rows.
+        """
         index = rows if isinstance(rows, slice) else np.asarray(rows)
         if not isinstance(index, slice):
             if index.ndim != 1 or (index.size > 0 and index.dtype.kind not in "iub"):
@@ -121,6 +124,13 @@ class Dataset:
                     "for example data[:100] or data[data.labels == 3]."
                 )
             index = index if index.size else index.astype(int)
+            if index.dtype == bool and len(index) != len(self):
+                raise ValidationError(
+                    f"Dataset({self.name!r}): a mask of {len(index)} values for {len(self)} rows; give one for each."
+                )
+            if index.dtype != bool and index.size and not -len(self) <= index.min() <= index.max() < len(self):
+                beyond = index.max() if index.max() >= len(self) else index.min()
+                raise ValidationError(f"Dataset({self.name!r}): there is no row {beyond}; it has {len(self)} rows.")
         return replace(self, stored=self.stored[index], labels=None if self.labels is None else self.labels[index])
 
     @property

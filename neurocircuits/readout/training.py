@@ -6,6 +6,7 @@ import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -17,11 +18,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neurocircuits.declare.checks import is_number, is_whole
-from neurocircuits.errors import UnsupportedError, ValidationError
+from neurocircuits.errors import UnsupportedError, ValidationError, listed
 from neurocircuits.progress import Progress
 
 Rates = Sequence[tuple[float, float]]
 _ROWS = 4096  # rows that are evaluated at a time
+_OTHERS = ("LBFGS", "Muon", "Optimizer", "SparseAdam")  # those that need a closure, matrices alone, or sparse gradients
 
 
 class TorchClassifier(ClassifierMixin, BaseEstimator):
@@ -103,15 +105,22 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
             If torch is not installed.
         """
         torch = _torch()
-        rows: Any
-        given = y
-        rows, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
-        check_classification_targets(y)
         self._check()
+        make_optimiser = _optimiser(torch, self.optimiser)
         if not is_whole(watch_every) or watch_every < 1:
             raise ValidationError(
                 f"{type(self).__name__}.fit: watch_every {watch_every!r} is not a positive whole number."
             )
+        if not isinstance(watch or {}, Mapping) or not all(
+            isinstance(pair, tuple | list) and len(pair) == 2 for pair in (watch or {}).values()
+        ):
+            raise ValidationError(
+                f"{type(self).__name__}.fit: watch is no mapping of names to (X, y), such as {{'test': (X, y)}}."
+            )
+        rows: Any
+        given = y
+        rows, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
+        check_classification_targets(y)
         self.classes_, classes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValidationError(
@@ -126,7 +135,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
             name: torch.from_numpy(np.array(value, np.float32, order="K")).requires_grad_()
             for name, value in initial.items()
         }
-        optimiser = _optimiser(torch, self.optimiser, list(tensors.values()), self.rates[0][1])
+        optimiser = make_optimiser(list(tensors.values()), lr=self.rates[0][1])
         self.history_: dict[str, list[float]] = {
             "epoch": [],
             "loss": [],
@@ -253,13 +262,14 @@ class TorchClassifier(ClassifierMixin, BaseEstimator):
                 raise ValidationError(f"{type(self).__name__}.{name}: {value!r} is not positive and finite.")
 
 
-def _optimiser(torch: Any, name: str, tensors: list[Any], rate: float) -> Any:
+def _optimiser(torch: Any, name: str) -> Callable[..., Any]:
     """Return an optimiser of ``torch.optim``, as one fused operation where it has one, which is faster."""
-    kind = getattr(torch.optim, str(name), None)
-    if not isinstance(kind, type):
-        raise ValidationError(f"optimiser {name!r} is not in torch.optim. Choose one that is, such as 'Adam' or 'SGD'.")
+    kinds = {each: kind for each, kind in vars(torch.optim).items() if isinstance(kind, type) and each not in _OTHERS}
+    if name not in kinds:
+        raise ValidationError(f"optimiser {name!r} is none of torch.optim's for these layers: {listed(kinds)}.")
+    kind = kinds[name]
     fused = {"fused": True} if "fused" in signature(kind).parameters else {}
-    return kind(tensors, lr=rate, **fused)
+    return partial(kind, **fused)
 
 
 @contextmanager

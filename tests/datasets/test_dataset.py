@@ -43,6 +43,15 @@ def test_an_index_that_is_not_rows_is_refused(rows: object) -> None:
         numbered()[rows]
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [([7], "no row 7; it has 2 rows"), ([-3, 0], "no row -3"), ([True], "mask of 1 values for 2 rows")],
+)
+def test_rows_that_are_not_there_are_named(rows: list, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Dataset("two", np.eye(2))[rows]
+
+
 def test_images_are_rows_before_columns() -> None:
     data = numbered(4, image_shape=(1, 3))
     assert data.images.shape == (4, 1, 3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurocircuits.datasets import Corpus, from_file
+from neurocircuits.datasets import Corpus, corpus, from_file
 from neurocircuits.errors import DataError, ValidationError
 
 U = np.random.default_rng(0).random((5, 12))
@@ -18,7 +18,9 @@ def test_arrays_come_back(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", X=U, y=np.arange(5))
     np.savetxt(tmp_path / "c.csv", U, delimiter=",")
     np.savetxt(tmp_path / "d.csv", U, delimiter=",", header=",".join("abcdefghijkl"), comments="")
-    for name in ("a.npy", "b.npz", "c.csv", "d.csv"):
+    np.savetxt(tmp_path / "e.tsv", U, delimiter="\t")
+    np.savetxt(tmp_path / "F.CSV", U, delimiter=",")
+    for name in ("a.npy", "b.npz", "c.csv", "d.csv", "e.tsv", "F.CSV"):
         np.testing.assert_allclose(from_file(tmp_path / name).values, U, rtol=1e-15)
     np.testing.assert_array_equal(from_file(tmp_path / "b.npz").labels, np.arange(5))
 
@@ -51,7 +53,7 @@ def save(path: Path, name: str, content: object) -> Path:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.txt", b"1,2", "end in .npy, .npz, .csv"),
+        ("a.txt", b"1,2", "end in .npy, .npz, .csv, .tsv"),
         ("a.npy", None, "does not exist"),
         ("a.npy", b"no array", "cannot be read"),
         ("a.npy", np.ones(5), "shape (5,)"),
@@ -59,9 +61,10 @@ def save(path: Path, name: str, content: object) -> Path:
         ("a.npy", np.array([[{}, None]], dtype=object), "cannot be read"),
         ("a.npz", {"weights": U}, "it holds weights, but none of values"),
         ("a.npz", {"X": U, "y": np.arange(3)}, "labels of shape (3,) do not fit 5 stimuli"),
-        ("a.csv", b"1,2\n3,x\n", "cannot be read"),
+        ("a.csv", b"1,2\n\n3,x\n", "line 3, column 2: 'x' is no number"),
+        ("a.csv", b"a,b\n1,2\n3,4,5\n", "line 3 has 3 columns, those before have 2"),
         ("a.csv", b"1,,3\n4,5,6\n", "cannot be read"),
-        ("a.csv", b"1,NA,3\n4,5,6\n", "could not convert string 'NA'"),
+        ("a.csv", b"1,NA,3\n4,5,6\n", "line 1, column 2: 'NA' is no number"),
         ("a.npz", b"PK\x03\x04 half of one", "cannot be read as .npz of numbers"),
     ],
 )
@@ -81,3 +84,9 @@ def test_a_gap_among_documents_is_named(gap: object) -> None:
     """A column of a table with a value missing."""
     with pytest.raises(ValidationError, match=rf"Corpus\('gap'\)\.documents: number 1 is {gap}. Give texts"):
         Corpus("gap", ["cat dog", gap])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("pattern", ["", "/etc/*"])
+def test_patterns_are_names_of_files(pattern: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"pattern '.*' is none of names of files in .*such as '\*\.txt'"):
+        corpus(tmp_path, pattern=pattern)

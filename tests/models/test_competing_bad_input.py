@@ -132,7 +132,7 @@ BAD_DATA: dict[str, tuple[dict[str, Any], str]] = {
     "images of another size to watch": ({"watch": {"test": (X[:3, :4], Y[:3])}}, "X has 4 features, but .* expecting 6"),
     "fewer labels to watch": ({"watch": {"test": (X[:3], Y[:2])}}, r"inconsistent numbers of samples: \[3, 2\]"),
     "never to watch": ({"watch_every": 0}, "watch_every 0 is not a positive whole number"),
-    "an optimiser that is none": ({"optimiser": "Adamm"}, "optimiser 'Adamm' is not in torch.optim"),
+    "an optimiser that is none": ({"optimiser": "Adamm"}, "optimiser 'Adamm' is none of torch.optim"),
     "no minibatch": ({"batch": 0}, "batch: 0 is not a positive whole number"),
     "a rate for all": ({"rates": 0.1}, r"rates: 0.1 must be pairs \(fraction of the epochs, rate\)"),
     "epochs as fractions": ({"rates": ((0.0, 0.1), (100.0, 0.01))}, "stay below 1"),

@@ -10,6 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 pytest.importorskip("torch", reason="torch is not installed; get it with: pip install 'neurocircuits[torch]'")
 
+from neurocircuits.errors import ValidationError
 from neurocircuits.readout import (
     BackpropClassifier,
     PowerClassifier,
@@ -137,6 +138,22 @@ def test_backprop_reaches_the_hidden_layer():
     assert control.history_["epoch"] == [20, 40]
     assert control.history_["error_test"][-1] == pytest.approx(1 - control.score(X[1200:], y[1200:]))
     assert control.score(X[1200:], y[1200:]) > 0.88
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "watch", "words"),
+    [
+        ("LBFGS", None, "'LBFGS' is none of torch.optim's for these layers: .*'Adam'"),
+        ("Optimizer", None, "'Optimizer' is none of"),
+        ("SGD", {"test": 3}, "watch is no mapping of names to .X, y."),
+        ("SGD", [1, 2], "watch is no mapping"),
+    ],
+)
+def test_settings_of_training_are_checked_before_it(optimiser, watch, words):
+    model = SigmoidClassifier(epochs=1, optimiser=optimiser)
+    with pytest.raises(ValidationError, match=words):
+        model.fit(np.eye(4), [0, 1, 0, 1], watch=watch)
+    assert not hasattr(model, "n_features_in_")
 
 
 def test_labels_to_watch_are_checked_and_shaped_as_those_to_fit():
