@@ -58,7 +58,8 @@ class Brian2(Engine):
         Where a standalone program is built; a temporary folder unless given.
     tolerance : float or None
         Largest mean distance from the steady state at the end of presentations, relative to the largest rate; beyond
-        it the run fails with the step and duration that would do. None checks nothing.
+        it the run fails with the step and duration that would do. Where there is no such state, it fails if the circuit
+        is unstable and its rates run away. None checks nothing.
 
     Raises
     ------

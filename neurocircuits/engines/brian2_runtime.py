@@ -117,7 +117,7 @@ class RuntimeSimulation(Simulation):
 
     def state(self) -> dict[str, Any]:
         """Return a copy of everything that changes, as arrays by name."""
-        state = super().state() | self.distance.state()
+        state = super().state() | self.distance.state() | self._check_sent.state()
         if self._spiking and self.network is not None:
             state |= network_state(self._owners, self._clock) | self.random.arrays()
         return state
@@ -128,6 +128,7 @@ class RuntimeSimulation(Simulation):
             self._build()
         super().load(state)
         self.distance.load(state)
+        self._check_sent.load(state)
         self._spread()
         self.products.bind()
         if "network/timestep" in state:

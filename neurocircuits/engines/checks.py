@@ -67,6 +67,15 @@ class SentInTime:
         starts = [self.values[name].initial.get("r") for name in self.names]
         self.largest = max((float(np.abs(start).max()) for start in starts if start is not None), default=0.0)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a resumed run needs, as arrays by name."""
+        return {"sent/largest": np.array([self.largest])}
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        """Put a state back, if it knows of rates that were sent."""
+        if "sent/largest" in state:
+            self.largest = float(state["sent/largest"][0])
+
     def __call__(self, n_rows: int) -> None:
         """Check what is sent now.
 

@@ -15,6 +15,7 @@ _EVERY = 20  # presentations between checks where nothing is recorded
 _MEAN_OF = 20  # checks that a failure is judged by
 _SOLVED = 1e-6  # residual of a steady state that is good enough to compare with
 _AT_LEAST = 5  # checks that a short phase is judged by at its end
+_GROWN = 1e3  # factor by which rates without a steady state grow over checks, each above the last, if they run away
 
 
 class DistanceCheck:
@@ -38,12 +39,13 @@ class DistanceCheck:
         )
         self._count = 0
         self._recent: list[float] = []
+        self._restless: list[float] = []  # the largest rates at the last checks, if none of these found a steady state
         self._warned = False
         self._largest = 0.0
 
     def begin(self) -> None:
         """Say that a phase begins: judge it on its own, and warn if the time step is beyond the explicit limit."""
-        self._recent, self._count = [], 0
+        self._recent, self._restless, self._count = [], [], 0
         self._check_step()
 
     def _check_step(self) -> None:
@@ -69,6 +71,7 @@ class DistanceCheck:
         """Return what a resumed run needs, as arrays by name."""
         return {
             "distance/recent": np.array(self._recent),
+            "distance/restless": np.array(self._restless),
             "distance/count": np.array([self._count]),
             "distance/largest": np.array([self._largest]),
         }
@@ -77,6 +80,7 @@ class DistanceCheck:
         """Put a state back; one of another engine says nothing of distances."""
         if "distance/count" in state:
             self._recent = [float(value) for value in state["distance/recent"]]
+            self._restless = [float(value) for value in state.get("distance/restless", ())]
             self._count, self._largest = int(state["distance/count"][0]), float(state["distance/largest"][0])
 
     def __call__(self, n_rows: int, recorded: bool) -> np.ndarray:
@@ -85,11 +89,11 @@ class DistanceCheck:
         if self._count >= _EVERY and self._count & (self._count - 1) == 0:
             self._check_step()  # at 32, 64, 128, ... presentations, as the weights have changed
         due = recorded or (self.tolerance is not None and self._count % _EVERY == 0)
-        if not (self.possible and due):
-            return np.full(n_rows, np.nan)
-        distance = self._measure(n_rows)
+        distance = self._measure(n_rows) if self.possible and due else np.full(n_rows, np.nan)
         if self.tolerance is not None and np.isfinite(distance).any():
-            self._recent = [*self._recent, float(np.nanmean(distance))][-_MEAN_OF:]
+            self._recent, self._restless = [*self._recent, float(np.nanmean(distance))][-_MEAN_OF:], []
+        elif self.tolerance is not None and due and not self.simulation.plan.spiking:
+            self._restless = [*self._restless, self._largest_now()][-_MEAN_OF:]
         return distance
 
     def judge(self, durations: np.ndarray, at_end: bool = False) -> None:
@@ -98,8 +102,10 @@ class DistanceCheck:
         Raises
         ------
         DivergenceError
-            If their mean is beyond the tolerance.
+            If their mean is beyond the tolerance, or they found no steady state of an unstable circuit whose rates grew
+            from each to the next.
         """
+        self._judge_growth()
         n = len(self._recent)
         mean = sum(self._recent) / n if n >= (_AT_LEAST if at_end else _MEAN_OF) else 0.0
         if self.tolerance is not None and mean > self.tolerance:
@@ -109,6 +115,20 @@ class DistanceCheck:
                 f"away from their steady state (mean of {len(self._recent)} checks), beyond the tolerance of "
                 f"{100 * self.tolerance:g} %. {self.advice()} Or allow it with Brian2(tolerance=None)."
             )
+
+    def _judge_growth(self) -> None:
+        """Refuse rates that run away; stimuli that grow make rates of a stable circuit grow, too."""
+        rates = self._restless
+        if len(rates) < _AT_LEAST or not (np.diff(rates) > 0).all() or rates[-1] <= _GROWN * rates[0]:
+            return
+        if self._stability().explicit_limit > 0:
+            self._restless = rates[-1:]
+            return
+        raise DivergenceError(
+            "Brian2: the circuit is unstable and rates grow without bound, from "
+            f"{rates[0]:.3g} to {rates[-1]:.3g} over {len(rates)} checks at the ends of presentations. Weaken "
+            "recurrent excitation, or bound the rates. Or allow it with Brian2(tolerance=None)."
+        )
 
     def _measure(self, n_rows: int) -> np.ndarray:
         simulation = self.simulation
@@ -126,6 +146,11 @@ class DistanceCheck:
                 scale = np.maximum(scale, np.abs(rest).max(axis=1))
         self._largest = max(self._largest, float(scale.max()))  # blank stimuli have no scale of their own
         return np.where(solution.residual <= _SOLVED, worst / (self._largest or 1.0), np.nan)
+
+    def _largest_now(self) -> float:
+        values, driven = self.simulation.values, self.simulation.plan.driven
+        found = [np.abs(values[name][state]).max() for name, each in driven.items() for state in each.states]
+        return float(max(found, default=0.0))
 
     def _stability(self) -> Stability:
         simulation = self.simulation

@@ -264,3 +264,32 @@ def test_presentations_that_are_not_recorded_are_not_measured(monkeypatch):
         tree = nc.run(disynaptic(), protocol, nc.Brian2(dt=5e-4, tolerance=None, batch=batch))
         assert measured == [batch] * n
         assert len(tree["/diagnostics"].ds["distance"]) == 4
+
+
+def excited(weight: float) -> nc.Circuit:
+    """Return cells that excite each other, 3 of them: a gain of 3 times the weight."""
+    cells = nc.Population("E", 3, equations="dr/dt = (rectify(drive) - r)/tau : 1", parameters={"tau": "10 ms"})
+    synapses = [nc.Synapses("S", "E", nc.Constant(0.3)), nc.Synapses("E", "E", nc.Constant(weight))]
+    return nc.Circuit("excited", [nc.Population("S", 3), cells], synapses)
+
+
+def ramp(scales: np.ndarray) -> nc.Protocol:
+    patterns = nc.Patterns(np.outer(scales, np.ones(3)), duration="200 ms")
+    return nc.Protocol([nc.Phase("probe", {"S": patterns}, plasticity=False, record=nc.Record("r"))])
+
+
+def test_rates_of_a_circuit_without_rest_do_not_run_away_unsaid(tmp_path):
+    """There is no distance to judge: the steady state is at infinity."""
+    with pytest.raises(nc.DivergenceError, match=r"unstable and rates grow without bound.*over 5 checks") as caught:
+        nc.run(excited(0.5), ramp(np.ones(20)), nc.Brian2(dt="1 ms"))
+    assert caught.value.tree["/populations/E"].sizes["time"] >= 4
+    tree = nc.run(excited(0.5), ramp(np.ones(6)), nc.Brian2(dt="1 ms", tolerance=None))
+    assert tree["/populations/E"].ds["r"].values.max() > 1e20
+
+
+def test_rates_that_follow_their_stimuli_do_not_run_away():
+    """Rejects a verdict from growth alone: contrast over six decades in a circuit at rest, with and without a solver."""
+    scales = 10.0 ** np.arange(-3, 4)
+    for weight in (0.1, 0.3):
+        rates = nc.run(excited(weight), ramp(scales), nc.Brian2(dt="1 ms"))["/populations/E"].ds["r"].values[:, 0]
+        np.testing.assert_allclose(rates, 0.9 * scales / (1 - 3 * weight), rtol=0.2)

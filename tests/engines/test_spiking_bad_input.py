@@ -61,7 +61,7 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], tuple[str, ...]]] = [
     ("a method of nobody", lambda: nc.Brian2(method="eulr"), V, ("Brian2.method: 'eulr'. Allowed: 'euler'",)),
     ("depression in volts", lambda: run(from_i(short_term=nc.ShortTerm({"x": (1.0, "100 ms")}, "U*x", after={"x": "x*(1 - U)"}, parameters={"U": "0.5 mV"}))), nc.RunError, ("DimensionMismatchError", "has unit V")),
     ("drawn voltages in siemens", lambda: run(populations=[cells(5, initial={"v": nc.Uniform("1 nS", "2 nS")})]), UNIT, ("initial['v']", "'v' is in 1")),
-    ("negative target", lambda: nc.Vogels(0.1, "-3 Hz"), V, ("target '-3 Hz'", "0 or more")),
+    ("negative target", lambda: nc.Vogels(0.1, "-3 Hz"), V, ("target = '-3 Hz'", "0 or more")),
     ("in-degree", lambda: run(from_i(connectivity=nc.FixedInDegree(9))), V, ("Synapses('I_to_E').connectivity", "9 inputs", "3 presynaptic")),
     ("weights with a unit", lambda: run(from_i(weights="3 nS")), UNIT, ("Synapses('I_to_E')", "'h' of 'E' is in 1")),
     ("equation", lambda: run(populations=[cells(5, equations="dv/dt = -v : 1")]), UNIT, ("second**-1 is needed",)),
