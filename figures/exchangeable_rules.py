@@ -102,6 +102,8 @@ def slope(tree: xr.DataTree) -> float:
     data = tree["/reciprocity"].ds
     apart, moment = data["apart"].values, data["moment"].values
     late = (apart > 1e-12) & (moment > 0.3 * moment[-1])
+    if late.sum() < 2:
+        return math.nan
     fitted = np.polyfit(moment[late], np.log(apart[late]), 1)[0]
     return float(-fitted / (ETA * (1 - P**2)))
 
