@@ -67,5 +67,5 @@ def test_both_engines_learn_the_same() -> None:
 def test_bad_settings_get_a_clear_error() -> None:
     with pytest.raises(nc.ValidationError, match="must be positive"):
         bcm1982.circuit(power=0.0)
-    with pytest.raises(nc.ValidationError, match="decay of 0 or more"):
+    with pytest.raises(nc.ValidationError, match="epsilon = -1.0; 0 or more"):
         nc.BCM("1 Hz", epsilon=-1.0)

@@ -271,7 +271,7 @@ def test_permuted_pixels_permute_the_weights() -> None:
     [
         ({"p": 1.5, "k": 2}, "at least 2 is needed"),
         ({"k": 1}, "1 is the winner"),
-        ({"k": 2, "delta": -0.1}, "delta >= 0"),
+        ({"k": 2, "delta": -0.1}, "delta = -0.1; 0 or more"),
         ({"k": 2, "h_star": 1.0}, "either k"),
         ({}, "either k"),
         ({"h_star": 0.0}, "not positive"),

@@ -135,7 +135,7 @@ def test_the_two_normalisations_are_one_cell() -> None:
         ({"network": "recurrent", "weights": "nest"}, "'nest'"),
         ({"preferred": 9.0}, "between 1 and 8"),
         ({"initial": np.ones(7)}, r"\(7,\)"),
-        ({"target": "-1 Hz"}, "negative"),
+        ({"target": "-1 Hz"}, "target = .-1 Hz.; 0 or more"),
     ],
 )
 def test_bad_settings_get_a_clear_error(settings: dict[str, object], words: str) -> None:

@@ -129,7 +129,7 @@ def test_gates_are_scaled_one_after_the_other() -> None:
         ({"form": "rates", "pool_gain": 0.0}, "not positive"),
         ({"form": "spikes", "strengths": [1.0, np.nan]}, "finite"),
         ({"form": "spikes", "initial": [1e-9, 2e-9]}, r"shape \(2,\)"),
-        ({"form": "spikes", "target": "-1 Hz"}, "negative"),
+        ({"form": "spikes", "target": "-1 Hz"}, "target = .-1 Hz.; 0 or more"),
     ],
 )
 def test_bad_circuits(settings: dict[str, Any], words: str) -> None:
