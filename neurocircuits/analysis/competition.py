@@ -94,7 +94,7 @@ def winner_agreement(
     Raises
     ------
     ValidationError
-        If the presentations are not as many, or only one layer has weights.
+        If the presentations are not as many, some currents are NaN, or only one layer has weights.
     """
     a, b = _currents(currents_a, "winner_agreement"), _currents(currents_b, "winner_agreement")
     if len(a) != len(b):

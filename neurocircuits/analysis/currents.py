@@ -113,7 +113,8 @@ def correlation_peak(lags: Array, correlation: Array) -> tuple[Any, Any]:
         If the shapes do not fit.
     """
     values, lags = np.asarray(correlation, float), np.asarray(lags, float)
-    check_shapes("correlation_peak", lags=(lags, "lag"), correlation=(values, "lag unit"[: 3 + 5 * (values.ndim > 1)]))
+    dims = "lag unit" if values.ndim > 1 else "lag"
+    check_shapes("correlation_peak", lags=(lags, "lag"), correlation=(values, dims))
     filled = np.where(np.isnan(values), -np.inf, values)
     peak = filled.max(axis=0)
     size = np.abs(lags).reshape(-1, *[1] * (values.ndim - 1))

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from neurocircuits.datasets._text_files import DELIMITERS
 from neurocircuits.datasets.dataset import Dataset
 from neurocircuits.errors import DataError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".npy", ".npz", *DELIMITERS)
 VALUES, LABELS = ("values", "images", "data", "X", "x"), ("labels", "target", "y")
 

@@ -35,7 +35,7 @@ def undone_if_it_fails(learn: _Method) -> _Method:
         try:
             return learn(self, *args, **kwargs)
         except BaseException as error:
-            if not isinstance(error, Warning):  # one that was made an error comes after what was learned
+            if not isinstance(error, CollapseWarning):  # made an error by the user, it comes after what was learned
                 vars(self).clear()
                 vars(self).update(before)
                 if "_live" in before:
